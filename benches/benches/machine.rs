@@ -1,0 +1,125 @@
+//! The machine's speed: synaptic events per second, what quiet costs, what counting costs.
+//!
+//! `cargo bench` measures; `cargo test --benches` (smoke mode) runs each once.
+
+#![allow(missing_docs)] // the macros of criterion make undocumented functions
+
+use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use rand_xoshiro::Xoshiro256PlusPlus;
+use rand_xoshiro::rand_core::{RngCore, SeedableRng};
+use std::hint::black_box;
+use synop::simd::Native;
+use synop_core::store::Uncounted;
+use synop_core::{Count, Kernels, Machine, Portable, Threefry, Unobserved};
+use synop_model::image::{Blob, write};
+use synop_model::network::{Lif, Network, Param, Population, Reset, Rows, Synapses};
+use synop_model::placement::Placement;
+
+/// Rounded normal weights (sum of twelve uniforms).
+fn normal(random: &mut Xoshiro256PlusPlus, spread: f64) -> i16 {
+    let sum: f64 = (0..12).map(|_| (random.next_u64() >> 11) as f64 / (1u64 << 53) as f64).sum();
+    ((sum - 6.0) * spread).round().clamp(-127.0, 127.0) as i16
+}
+
+/// Workload W2: 784-1024-1024-10, dense 8-bit, decay 15/16, reset by subtraction, no delay between layers.
+fn dense_network() -> Blob {
+    let mut random = Xoshiro256PlusPlus::seed_from_u64(2);
+    let mut net = Network::default();
+    let mut before = net.add_population(Population::input("input", 784, 1));
+    for (stage, (size, threshold)) in [(1024, 340), (1024, 460), (10, 520)].into_iter().enumerate() {
+        let lif = Lif {
+            threshold: Param::All(threshold),
+            decay: Param::q31((1 << 31) / 16 * 15),
+            reset: Reset::Subtract,
+            greater_equal: true,
+            ..Lif::default()
+        };
+        let layer =
+            net.add_population(Population::lif(&format!("layer{stage}"), size, stage as u32 + 1, lif));
+        let n = net.populations[before].size * size;
+        let weights = (0..n).map(|_| normal(&mut random, 24.0)).collect();
+        net.connect(before, layer, 0, Synapses::Dense { bits: 8, weights });
+        before = layer;
+    }
+    write(&net, &Placement::one_core(&net)).expect("W2 fits")
+}
+
+/// Bernoulli inputs of density 0.07, 25 ticks.
+fn dense_input() -> Vec<Vec<[i32; 2]>> {
+    let mut random = Xoshiro256PlusPlus::seed_from_u64(3);
+    (0..25)
+        .map(|_| {
+            (0..784).filter(|_| random.next_u32() < (0.07 * u32::MAX as f64) as u32).map(|i| [i, 1]).collect()
+        })
+        .collect()
+}
+
+fn sample<K: Kernels>(machine: &mut Machine<'_>, kernels: &K, input: &[Vec<[i32; 2]>]) {
+    machine.rest();
+    let mut draws = Threefry::<13>::new(1);
+    for events in input {
+        machine.inject(0, events).expect("valid");
+        machine.step(kernels, &mut draws, &mut Unobserved);
+    }
+}
+
+fn dense(c: &mut Criterion) {
+    let (blob, input) = (dense_network(), dense_input());
+    let image = blob.image().expect("valid");
+    let mut arena = vec![0u64; image.memory(0..image.cores).words()];
+    let mut machine = Machine::new(image, &mut arena).expect("enough");
+    sample(&mut machine, &Portable, &input);
+    let events = machine.total(Count::StoredEvents);
+    let mut group = c.benchmark_group("W2 dense, 25 ticks");
+    group.throughput(Throughput::Elements(events));
+    for level in Native::levels() {
+        let native = Native::at(level).expect("listed");
+        group.bench_function(BenchmarkId::new("counted", format!("{level:?}")), |b| {
+            b.iter(|| sample(&mut machine, &native, black_box(&input)));
+        });
+    }
+    group.bench_function("uncounted", |b| {
+        b.iter(|| sample(&mut machine, &Uncounted(Native::detect()), black_box(&input)));
+    });
+    group.finish();
+}
+
+/// A network at rest of `size` neurons in pieces of up to 10,000, each with 10 sparse synapses.
+fn quiet_network(size: usize) -> Blob {
+    let mut random = Xoshiro256PlusPlus::seed_from_u64(4);
+    let mut net = Network::default();
+    let lif = Lif { threshold: Param::All(1000), decay: Param::q31(1 << 30), ..Lif::default() };
+    let p = net.add_population(Population::lif("quiet", size, 1, lif));
+    let lists: Vec<Vec<(u32, i16)>> = (0..size)
+        .map(|_| {
+            (0..10).map(|_| ((random.next_u64() % size as u64) as u32, normal(&mut random, 9.0))).collect()
+        })
+        .collect();
+    net.connect(p, p, 1, Synapses::Sparse { bits: 8, weight: 0, rows: Rows::from_lists(&lists) });
+    write(&net, &Placement::tiled(&net, 10_000)).expect("fits")
+}
+
+fn quiet(c: &mut Criterion) {
+    let mut group = c.benchmark_group("quiet tick");
+    for size in [1_000, 10_000, 100_000] {
+        let blob = quiet_network(size);
+        let image = blob.image().expect("valid");
+        let mut arena = vec![0u64; image.memory(0..image.cores).words()];
+        let mut machine = Machine::new(image, &mut arena).expect("enough");
+        let (native, mut draws) = (Native::detect(), Threefry::<13>::new(1));
+        for _ in 0..3 {
+            machine.step(&native, &mut draws, &mut Unobserved);
+        }
+        group.bench_function(BenchmarkId::from_parameter(size), |b| {
+            b.iter(|| machine.step(&native, &mut draws, &mut Unobserved));
+        });
+    }
+    group.finish();
+}
+
+criterion_group! {
+    name = machine;
+    config = Criterion::default().sample_size(30).warm_up_time(std::time::Duration::from_millis(500)).measurement_time(std::time::Duration::from_secs(2));
+    targets = dense, quiet
+}
+criterion_main!(machine);

@@ -1,0 +1,38 @@
+//! Fixed points of random asymmetric ±1 networks with self-coupling: theory and experiment.
+//!
+//! `N` neurons `s_i = ±1` couple through independent Gaussian weights of variance `1/N`; a neuron also
+//! excites itself with the *self-coupling* `J_D`. A state is a fixed point when every neuron agrees with
+//! its field, `s_i Σ_{j≠i} J_ij s_j + J_D > 0`. The crate answers, in this order:
+//!
+//! | question | module |
+//! |---|---|
+//! | how many fixed points are there, and how many pairs of them at a distance? | [`entropy`] |
+//! | are some of them in dense clusters, and from which self-coupling on? | [`cluster`] |
+//! | do links between layers, or sparse excitation, replace the self-coupling? | [`chain`], [`sparse`] |
+//! | where does the dynamics freeze as N → ∞? | [`relay`] |
+//! | what does counting every state of a small network say? | [`enumerate`](mod@enumerate) |
+//! | does a random start relax to a fixed point? | [`network`], [`relax`], [`ensemble`] |
+//! | does message passing find one? | [`belief`] |
+//! | what happens to a fixed point that is disturbed, and what can a chain learn? | [`basin`], [`hetero`] |
+//!
+//! Logarithms are natural and entropies are per neuron unless a name says otherwise. Everything here is
+//! floating point: it is the oracle beside the integer machine, never a second way to run a network.
+//! Results depend on the seed only, not on the number of threads.
+
+pub mod basin;
+pub mod belief;
+pub mod chain;
+pub mod cluster;
+pub mod ensemble;
+pub mod entropy;
+pub mod enumerate;
+pub mod error;
+pub mod hetero;
+pub mod network;
+pub mod normal;
+pub mod numeric;
+pub mod relax;
+pub mod relay;
+pub mod sparse;
+
+pub use error::Error;

@@ -1,0 +1,449 @@
+//! Plasticity in the machine: which rule runs when, and on what.
+//!
+//! A plastic port has its own traces, on the side of its target: `x1`, `x2` of its source's neurons, seen when
+//! their events arrive, and `y1`, `y2` of its target's. In a tick, after all stages: traces decay, the tick's
+//! events are added; if the rule is due, the post side is computed once per neuron, then rows are walked in the
+//! order of source neurons. Rows that cannot change (no event where every term needs one, no trace where every
+//! term needs it) are not visited.
+//!
+//! Draws are addressed by (projection, number of the update, source neuron, target neuron): they do not depend
+//! on the placement.
+
+use crate::arena::{Parts, RUN_WORDS, run};
+use crate::counters::{Count, add};
+use crate::draw::{Draws, PLASTICITY};
+use crate::image::{Image, ImageError, NONE, Param, Piece, Port, Section, Segment, Store};
+use crate::machine::{Machine, counters_of, sent_at};
+use crate::plasticity::{
+    Cadence, Columns, Marks, Moment, Post, Row, Rule, Tally, Targets, Trace, TraceMode, Variable, Weights,
+};
+use crate::store::{Event, Kernels};
+use crate::words::{bytes_at, word};
+
+/// Where the parts of a port's learning state stand: third factor, traces, then scratch for the post side.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Layout {
+    rows: usize,
+    columns: usize,
+    values: usize,
+    lists: usize,
+}
+
+impl Layout {
+    pub(crate) fn of(image: &Image<'_>, port: &Port) -> Option<Layout> {
+        let rule = rule_of(image, port)?;
+        let (rows, columns) =
+            (image.piece(port.source)?.count as usize, image.piece(port.target)?.count as usize);
+        let values = Columns::values_needed(&rule, columns);
+        Some(Layout { rows, columns, values, lists: Columns::lists_needed(&rule, columns).div_ceil(2) })
+    }
+
+    /// `i32` words of traces, after the third factor.
+    fn traces(&self) -> usize {
+        2 * (self.rows + self.columns)
+    }
+
+    pub(crate) fn words(&self) -> usize {
+        1 + self.traces() + self.values + self.lists
+    }
+}
+
+/// The rule of a port.
+fn rule_of(image: &Image<'_>, port: &Port) -> Option<Rule> {
+    Rule::decode(image.rule_words(port.rule)?).ok()
+}
+
+/// All rules decode, and every plastic port names one.
+pub(crate) fn check_rules(image: &Image<'_>) -> Result<(), ImageError> {
+    for i in 0..image.rule_count() {
+        if image.rule_words(i).is_none_or(|w| Rule::decode(w).is_err()) {
+            return Err(ImageError::Record { section: Section::Rules, index: i, what: "not a rule" });
+        }
+    }
+    for i in 0..image.ports {
+        let rule = image.port(i).map_or(NONE, |p| p.rule);
+        if rule != NONE && rule >= image.rule_count() {
+            return Err(ImageError::Record { section: Section::Ports, index: i, what: "no such rule" });
+        }
+    }
+    Ok(())
+}
+
+impl Machine<'_> {
+    /// Runs traces, and the rules that are due, at the end of a tick.
+    pub(crate) fn learn_in_tick<K: Kernels, D: Draws>(&mut self, draws: &mut D) {
+        if self.image.rule_count() == 0 {
+            return;
+        }
+        let tick = self.tick;
+        let any = (0..self.image.rule_count()).any(|r| {
+            self.image.rule_words(r).and_then(|w| Rule::decode(w).ok()).is_some_and(|r| r.cadence().due(tick))
+        });
+        for i in 0..self.image.ports {
+            let Some(port) = self.image.port(i).filter(|p| p.rule != NONE) else { continue };
+            let Some(rule) = rule_of(&self.image, &port) else { continue };
+            let traced = self.update_traces(i, &port, &rule);
+            let mut tally = Tally::default();
+            if rule.cadence().due(tick) {
+                tally = self.apply(i, &port, &rule, tick, draws);
+            }
+            if K::COUNTS {
+                self.count_learning(&port, &tally, traced);
+            }
+        }
+        self.updates += u64::from(any);
+    }
+
+    /// Runs the rules whose cadence is the end of a sample, on the state as the last tick left it.
+    pub fn learn_sample<D: Draws>(&mut self, draws: &mut D) {
+        let tick = self.tick.saturating_sub(1);
+        for i in 0..self.image.ports {
+            let Some(port) = self.image.port(i).filter(|p| p.rule != NONE) else { continue };
+            let Some(rule) = rule_of(&self.image, &port).filter(|r| r.cadence() == Cadence::Sample) else {
+                continue;
+            };
+            let tally = self.apply(i, &port, &rule, tick, draws);
+            self.count_learning(&port, &tally, 0);
+        }
+        self.updates += 1;
+    }
+
+    /// Sets the broadcast third factor `r` of a rule.
+    pub fn set_third_factor(&mut self, rule: u32, value: i32) {
+        for i in 0..self.image.ports {
+            if self.image.port(i).is_some_and(|p| p.rule == rule) {
+                let at = word(self.port_learning, i as usize);
+                if let Some(r) = self.learning.get_mut(at as usize).filter(|_| at != NONE) {
+                    *r = value;
+                }
+            }
+        }
+    }
+
+    fn count_learning(&mut self, port: &Port, tally: &Tally, traced: u64) {
+        let Some(row) = counters_of(self.counters, port.target) else { return };
+        add(row, Count::PlasticUpdates, tally.attempted);
+        add(row, Count::PlasticChanges, tally.changed);
+        add(row, Count::RoundedToZero, tally.rounded_to_zero);
+        add(row, Count::WeightSaturations, tally.saturated);
+        add(row, Count::Draws, tally.draws);
+        add(row, Count::TraceUpdates, traced);
+    }
+
+    /// The learning state of a port: (third factor, traces, scratch), or nothing where it is not hosted.
+    fn learning_of(&mut self, i: u32, layout: &Layout) -> Option<(&mut i32, &mut [i32], &mut [i32])> {
+        let at = word(self.port_learning, i as usize);
+        if at == NONE {
+            return None;
+        }
+        let all = self.learning.get_mut(at as usize..at as usize + layout.words())?;
+        let (third, rest) = all.split_first_mut()?;
+        let (traces, scratch) = rest.split_at_mut_checked(layout.traces())?;
+        Some((third, traces, scratch))
+    }
+
+    /// Whether any trace is not zero.
+    pub(crate) fn has_traces(&mut self) -> bool {
+        (0..self.image.ports).any(|i| {
+            let layout =
+                self.image.port(i).filter(|p| p.rule != NONE).and_then(|p| Layout::of(&self.image, &p));
+            let state = layout.as_ref().and_then(|l| self.learning_of(i, l));
+            state.is_some_and(|(_, traces, _)| traces.iter().any(|t| *t != 0))
+        })
+    }
+
+    /// Sets all traces to zero.
+    pub(crate) fn forget_traces(&mut self) {
+        for i in 0..self.image.ports {
+            let layout =
+                self.image.port(i).filter(|p| p.rule != NONE).and_then(|p| Layout::of(&self.image, &p));
+            if let Some((_, traces, _)) = layout.as_ref().and_then(|l| self.learning_of(i, l)) {
+                traces.fill(0);
+            }
+        }
+    }
+
+    /// Decays the traces of a port and adds this tick's events; returns how many values moved.
+    fn update_traces(&mut self, i: u32, port: &Port, rule: &Rule) -> u64 {
+        let [x1, x2] = rule.pre_traces();
+        let [y1, y2] = rule.post_traces();
+        if [x1, x2, y1, y2].iter().all(Option::is_none) {
+            return 0;
+        }
+        let Some(layout) = Layout::of(&self.image, port) else { return 0 };
+        let at = word(self.port_learning, i as usize) as usize;
+        let (runs, lengths, events, tick) = (&*self.run, &*self.lengths, &*self.events, self.tick);
+        let image = &self.image;
+        let arrived = |piece: u32, delay: u32| match image.piece(piece) {
+            Some(p) if u64::from(delay) <= tick => {
+                sent_at(runs, lengths, events, piece, &p, tick - u64::from(delay))
+            }
+            _ => &[],
+        };
+        let (pre, post) = (arrived(port.source, port.delay), arrived(port.target, 0));
+        let Some(traces) = self.learning.get_mut(at + 1..at + 1 + layout.traces()) else { return 0 };
+        let (xs, ys) = traces.split_at_mut_checked(2 * layout.rows).unwrap_or_default();
+        let (xs1, xs2) = xs.split_at_mut_checked(layout.rows).unwrap_or_default();
+        let (ys1, ys2) = ys.split_at_mut_checked(layout.columns).unwrap_or_default();
+        let target = image.piece(port.target);
+        let parts = target.map(|t| Parts::of(&t)).unwrap_or_default();
+        let base = word(runs, port.target as usize * RUN_WORDS + run::STATE) as usize;
+        let state = self.state.get(base..).unwrap_or(&[]);
+        let neurons = target.as_ref().map(|piece| Neurons { image, piece, state, parts, spikes: post });
+        let mut moved = 0;
+        for (trace, values) in [(x1, xs1), (x2, xs2)] {
+            moved += trace.map_or(0, |t| move_trace(&t, values, pre));
+        }
+        for (trace, values) in [(y1, ys1), (y2, ys2)] {
+            moved += match (trace, &neurons) {
+                (Some(t), Some(neurons)) if t.mode == TraceMode::Window => {
+                    neurons.move_windowed(rule, &t, values)
+                }
+                (Some(t), _) => move_trace(&t, values, post),
+                (None, _) => 0,
+            };
+        }
+        moved
+    }
+
+    /// Applies a rule to a port.
+    fn apply<D: Draws>(&mut self, i: u32, port: &Port, rule: &Rule, tick: u64, draws: &mut D) -> Tally {
+        let mut tally = Tally::default();
+        let (Some(source), Some(target)) = (self.image.piece(port.source), self.image.piece(port.target))
+        else {
+            return tally;
+        };
+        let Some(layout) = Layout::of(&self.image, port) else { return tally };
+        let at = word(self.port_learning, i as usize);
+        if at == NONE {
+            return tally;
+        }
+        let pre_events = match tick.checked_sub(u64::from(port.delay)) {
+            Some(sent) => sent_at(self.run, self.lengths, self.events, port.source, &source, sent),
+            None => &[],
+        };
+        if rule.needs(Variable::X0) && pre_events.is_empty() {
+            return tally;
+        }
+        let Some(own) = self.learning.get_mut(at as usize..at as usize + layout.words()) else {
+            return tally;
+        };
+        let Some((third, rest)) = own.split_first_mut() else { return tally };
+        if rule.needs(Variable::R) && *third == 0 {
+            return tally;
+        }
+        let (xs, rest) = rest.split_at_mut_checked(2 * layout.rows).unwrap_or_default();
+        let (ys, rest) = rest.split_at_mut_checked(2 * layout.columns).unwrap_or_default();
+        let (values, lists) = rest.split_at_mut_checked(layout.values).unwrap_or_default();
+        values.fill(0);
+        let mut marks = Marks::default();
+        let lists: &mut [u16] = bytemuck::try_cast_slice_mut(lists).unwrap_or_default();
+        let lists = lists.get_mut(..Columns::lists_needed(rule, layout.columns)).unwrap_or_default();
+        let Some(mut columns) = Columns::new(rule, layout.columns, values, lists, &mut marks) else {
+            return tally;
+        };
+        let parts = Parts::of(&target);
+        let base = word(self.run, port.target as usize * RUN_WORDS + run::STATE) as usize;
+        let state = self.state.get(base..base + target.count as usize * parts.total as usize).unwrap_or(&[]);
+        let spikes = sent_at(self.run, self.lengths, self.events, port.target, &target, tick);
+        let neurons = Neurons { image: &self.image, piece: &target, state, parts, spikes };
+        neurons.fill(rule, ys, &mut columns);
+        if columns.is_idle() {
+            return tally;
+        }
+        let mut rows = PlasticRows {
+            image: &self.image,
+            port,
+            columns: layout.columns,
+            class: (source.delay_first..source.delay_first + source.delay_count)
+                .filter_map(|c| self.image.delay_class(c))
+                .find(|c| c.delay == port.delay && c.rows != NONE),
+            plastic: self.plastic,
+            first: self.image.core(self.cores.start).map_or(0, |c| c.plastic_first as usize * 8),
+            draw_row: source.population_first,
+            draw_column: target.population_first,
+        };
+        let moment = Moment { purpose: PLASTICITY.wrapping_add(port.projection), time: self.updates };
+        let (xs1, xs2) = xs.split_at_checked(layout.rows).unwrap_or_default();
+        let mut visit = |local: usize, x0: i32| {
+            let trace = |t: &[i32]| t.get(local).copied().unwrap_or(0);
+            let pre = rule.pre_side([x0, trace(xs1), trace(xs2)], *third);
+            if !pre.is_idle() {
+                rows.each(local, |row, nonzero| {
+                    let t = rule.update(&pre, &columns, row, draws, moment);
+                    *nonzero = nonzero.wrapping_add_signed(t.nonzero as i32);
+                    tally += t;
+                });
+            }
+        };
+        if rule.needs(Variable::X0) {
+            for e in pre_events {
+                visit(e[0] as usize, e[1]);
+            }
+        } else {
+            let mut events = pre_events.iter().peekable();
+            for local in 0..layout.rows {
+                let x0 = events.next_if(|e| e[0] as usize == local).map_or(0, |e| e[1]);
+                visit(local, x0);
+            }
+        }
+        tally
+    }
+}
+
+/// Moves a trace by one tick; returns how many values were or became other than zero.
+fn move_trace(trace: &Trace, values: &mut [i32], events: &[Event]) -> u64 {
+    let mut moved = 0;
+    for v in values.iter_mut().filter(|v| **v != 0) {
+        *v = trace.decayed(*v);
+        moved += 1;
+    }
+    for &[neuron, payload] in events {
+        if let Some(v) = values.get_mut(neuron as usize) {
+            moved += u64::from(*v == 0);
+            *v = trace.after_event(*v, payload).0;
+        }
+    }
+    moved
+}
+
+/// What rules read of the neurons of a target piece.
+struct Neurons<'m> {
+    image: &'m Image<'m>,
+    piece: &'m Piece,
+    /// All parts of the piece's state.
+    state: &'m [i32],
+    parts: Parts,
+    spikes: &'m [Event],
+}
+
+impl Neurons<'_> {
+    fn part(&self, part: Option<u32>, j: usize) -> i32 {
+        let n = self.piece.count as usize;
+        part.and_then(|p| self.state.get(p as usize * n + j)).copied().unwrap_or(0)
+    }
+
+    fn threshold(&self, j: usize) -> i32 {
+        let Param { value, array } = self.piece.threshold;
+        let own = if array == NONE { value } else { word_i32(self.image.params, array as usize + j) };
+        own.saturating_add(self.part(self.parts.adapt, j))
+    }
+
+    /// The input sums of a neuron at its last update.
+    fn groups(&self, j: usize) -> [i32; 4] {
+        let first = self.parts.remembered;
+        let mut sums = [0; 4];
+        for (g, sum) in sums.iter_mut().enumerate().take(self.piece.groups as usize) {
+            *sum = self.part(first.map(|f| f + g as u32), j);
+        }
+        sums
+    }
+
+    /// Moves a trace that grows while the window of its neuron is open.
+    fn move_windowed(&self, rule: &Rule, trace: &Trace, values: &mut [i32]) -> u64 {
+        let mut moved = 0;
+        for (j, v) in values.iter_mut().enumerate() {
+            let post =
+                Post { state: self.part(self.parts.v, j), threshold: self.threshold(j), ..Post::default() };
+            let open = i32::from(rule.is_in_window(&post));
+            moved += u64::from(*v != 0 || open != 0);
+            *v = trace.after_event(trace.decayed(*v), open).0;
+        }
+        moved
+    }
+
+    /// Computes the post side of every neuron.
+    fn fill(&self, rule: &Rule, ys: &[i32], columns: &mut Columns<'_>) {
+        let n = self.piece.count as usize;
+        let (ys1, ys2) = ys.split_at_checked(n).unwrap_or_default();
+        let mut spikes = self.spikes.iter().peekable();
+        let only_spikes = rule.needs(Variable::Y0);
+        for j in 0..n {
+            let fired = spikes.next_if(|e| e[0] as usize == j).map_or(0, |e| e[1]);
+            if only_spikes && fired == 0 {
+                continue;
+            }
+            let post = Post {
+                spikes: fired,
+                traces: [word_i32(ys1, j), word_i32(ys2, j)],
+                state: self.part(self.parts.v, j),
+                threshold: self.threshold(j),
+                target: self.part(self.parts.target, j),
+                groups: self.groups(j),
+            };
+            columns.set(rule, j, &post);
+        }
+    }
+}
+
+fn word_i32(values: &[i32], i: usize) -> i32 {
+    values.get(i).copied().unwrap_or(0)
+}
+
+/// The plastic rows of a port.
+struct PlasticRows<'m> {
+    image: &'m Image<'m>,
+    port: &'m Port,
+    columns: usize,
+    /// First index of the row table of a sparse port's delay class.
+    class: Option<crate::image::DelayClass>,
+    plastic: &'m mut [u8],
+    /// Where the machine's plastic memory stands in the image's.
+    first: usize,
+    /// Addresses of draws: of source neuron 0, and of the first target neuron.
+    draw_row: u32,
+    draw_column: u32,
+}
+
+impl PlasticRows<'_> {
+    /// Visits the segments of a row, each with its count of non-zero weights.
+    fn each(&mut self, local: usize, mut visit: impl FnMut(&mut Row<'_>, &mut u32)) {
+        let first_draw = (self.draw_row.wrapping_add(local as u32) << 16).wrapping_add(self.draw_column);
+        if self.port.store == Store::Dense {
+            let stride = self.port.stride as usize;
+            let at = (self.port.offset as usize * 8).wrapping_sub(self.first).wrapping_add(local * stride);
+            let count_at = (self.port.nonzero as usize * 8).wrapping_sub(self.first).wrapping_add(local * 4);
+            let mut nonzero = crate::words::le_u32(self.plastic, count_at);
+            let bytes = Segment::weight_bytes(self.columns as u32, self.port.bits);
+            let Some(bytes) = self.plastic.get_mut(at..at.wrapping_add(bytes)) else { return };
+            let Some(weights) = container(bytes, self.port.bits, self.columns) else { return };
+            visit(&mut Row { weights, targets: Targets::From(0), first_draw }, &mut nonzero);
+            put_u32(self.plastic, count_at, nonzero);
+            return;
+        }
+        let Some(class) = &self.class else { return };
+        let (first, end) = self.image.row(class, local as u32);
+        for q in first..end {
+            let Some(seg) = Segment::at(self.image.segments, q) else { continue };
+            if self.image.port(seg.port).as_ref() != Some(self.port) {
+                continue;
+            }
+            let targets = bytes_at(self.image.data, seg.offset as usize * 4, Segment::target_bytes(seg.len));
+            let targets: &[u16] = bytemuck::try_cast_slice(targets).unwrap_or(&[]);
+            let at = (seg.extra as usize * 4).wrapping_sub(self.first);
+            let mut nonzero = crate::words::le_u32(self.plastic, at);
+            let bytes = Segment::weight_bytes(seg.len, self.port.bits);
+            let Some(bytes) = self.plastic.get_mut(at.wrapping_add(4)..at.wrapping_add(4 + bytes)) else {
+                return;
+            };
+            let Some(weights) = container(bytes, self.port.bits, seg.len as usize) else { return };
+            visit(&mut Row { weights, targets: Targets::Listed(targets), first_draw }, &mut nonzero);
+            put_u32(self.plastic, at, nonzero);
+        }
+    }
+}
+
+/// Bytes as the weights that a rule may change.
+fn container(bytes: &mut [u8], bits: u32, count: usize) -> Option<Weights<'_>> {
+    match bits {
+        8 => Some(Weights::Eight(bytes)),
+        16 => Some(Weights::Sixteen(bytemuck::try_cast_slice_mut(bytes).ok()?)),
+        _ => Some(Weights::Packed { bytes, bits: bits as u8, count }),
+    }
+}
+
+fn put_u32(bytes: &mut [u8], at: usize, value: u32) {
+    if let Some(b) = bytes.get_mut(at..).and_then(|b| b.first_chunk_mut::<4>()) {
+        *b = value.to_le_bytes();
+    }
+}

@@ -1,0 +1,1147 @@
+//! The machine: an image, the memory lent to it, and one [`Machine::step`].
+//!
+//! A machine hosts a run of cores; several machines over the same image, each with its own memory, make
+//! a threaded run: after at most [`Image::least_delay`] ticks they exchange the spikes of their pieces
+//! ([`Machine::sent`], [`Machine::receive`]). A machine that hosts all cores needs nobody.
+//!
+//! A tick:
+//!
+//! 1. events whose delay is over are read: rows add to input sums, synaptic operations are counted;
+//! 2. stage after stage, neurons that are not at rest update; their spikes are queued, and those synapses
+//!    that have no delay are read at once (their targets are in later stages);
+//! 3. plasticity rules whose cadence is due run on what happened.
+
+use crate::arena::{Parts, Plan, RUN_WORDS, run};
+use crate::counters::{COUNTS, Count, Counters, add};
+use crate::draw::Draws;
+use crate::image::{DelayClass, Image, ImageError, Kind, NONE, Param, Piece, Port, Segment, Store, flag};
+use crate::neuron::{BLOCK, Params, State, Value};
+use crate::observer::Observer;
+use crate::store::{Event, Kernels, Matrix, SparseRow};
+use crate::words::{bytes_at, word};
+use core::fmt;
+use core::ops::Range;
+
+/// Why an input was not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InputError {
+    /// The machine has no such piece, or it is not an input piece.
+    Piece {
+        /// The number given.
+        piece: u32,
+    },
+    /// A neuron number beyond the piece, or not above the one before.
+    Neuron {
+        /// The neuron.
+        neuron: i32,
+        /// Neurons of the piece.
+        count: u32,
+    },
+    /// A payload of zero or beyond the piece's bound.
+    Payload {
+        /// The payload.
+        payload: i32,
+        /// The bound.
+        bound: u32,
+    },
+    /// The piece already has its input of this tick.
+    Twice {
+        /// The piece.
+        piece: u32,
+    },
+    /// More or fewer values than neurons.
+    Length {
+        /// Values given.
+        found: usize,
+        /// Neurons of the piece.
+        expected: usize,
+    },
+    /// The spikes of a tick that has already been used, or not yet begun.
+    Tick {
+        /// The tick given.
+        tick: u64,
+        /// The machine's own.
+        now: u64,
+    },
+}
+
+impl fmt::Display for InputError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            InputError::Piece { piece } => write!(f, "piece {piece} takes no input"),
+            InputError::Neuron { neuron, count } => {
+                write!(f, "neuron {neuron} found, ascending numbers below {count} expected")
+            }
+            InputError::Payload { payload, bound } => {
+                write!(f, "payload {payload} found, a number from 1 to {bound} or its negative expected")
+            }
+            InputError::Twice { piece } => write!(f, "piece {piece} already has its input of this tick"),
+            InputError::Length { found, expected } => write!(f, "{found} values found, {expected} expected"),
+            InputError::Tick { tick, now } => {
+                write!(f, "events of tick {tick} come too late or early at tick {now}")
+            }
+        }
+    }
+}
+
+impl core::error::Error for InputError {}
+
+/// An image with the state of its neurons, in memory that the caller lent.
+#[derive(Debug)]
+pub struct Machine<'a> {
+    pub(crate) image: Image<'a>,
+    pub(crate) cores: Range<u32>,
+    pub(crate) tick: u64,
+    pub(crate) updates: u64,
+    pub(crate) run: &'a mut [u32],
+    pub(crate) port_learning: &'a mut [u32],
+    pub(crate) counters: &'a mut [u64],
+    pub(crate) active: &'a mut [u64],
+    pub(crate) state: &'a mut [i32],
+    pub(crate) events: &'a mut [Event],
+    pub(crate) lengths: &'a mut [u32],
+    pub(crate) plastic: &'a mut [u8],
+    pub(crate) learning: &'a mut [i32],
+}
+
+fn carve<'a, T: bytemuck::Pod>(rest: &mut &'a mut [u64], words: usize) -> Option<&'a mut [T]> {
+    let (head, tail) = core::mem::take(rest).split_at_mut_checked(words)?;
+    *rest = tail;
+    bytemuck::try_cast_slice_mut(head).ok()
+}
+
+impl<'a> Machine<'a> {
+    /// A machine that hosts all cores.
+    ///
+    /// # Errors
+    /// [`ImageError::Memory`] when `arena` is smaller than [`Image::memory`] says.
+    pub fn new(image: Image<'a>, arena: &'a mut [u64]) -> Result<Machine<'a>, ImageError> {
+        Machine::with_cores(image, 0..image.cores, arena)
+    }
+
+    /// A machine that hosts some of the cores.
+    ///
+    /// # Errors
+    /// [`ImageError::Memory`] when `arena` is smaller than [`Image::memory`] says.
+    pub fn with_cores(
+        image: Image<'a>,
+        cores: Range<u32>,
+        arena: &'a mut [u64],
+    ) -> Result<Machine<'a>, ImageError> {
+        let plan = Plan::new(&image, cores.clone());
+        let memory = ImageError::Memory { expected: plan.words(), found: arena.len() };
+        let mut rest = arena;
+        let records = carve::<u32>(&mut rest, plan.records).ok_or(memory)?;
+        let (run, ports) = records.split_at_mut_checked(image.pieces as usize * RUN_WORDS).ok_or(memory)?;
+        let mut machine = Machine {
+            image,
+            cores,
+            tick: 0,
+            updates: 0,
+            run,
+            port_learning: ports,
+            counters: carve(&mut rest, plan.counters).ok_or(memory)?,
+            active: carve(&mut rest, plan.active).ok_or(memory)?,
+            state: carve(&mut rest, plan.state).ok_or(memory)?,
+            events: carve(&mut rest, plan.events).ok_or(memory)?,
+            lengths: carve(&mut rest, plan.lengths).ok_or(memory)?,
+            plastic: carve(&mut rest, plan.plastic).ok_or(memory)?,
+            learning: carve(&mut rest, plan.learning).ok_or(memory)?,
+        };
+        machine.lay_out();
+        machine.restart();
+        Ok(machine)
+    }
+
+    /// Notes where each piece's memory stands.
+    fn lay_out(&mut self) {
+        self.run.fill(0);
+        let (mut active, mut state, mut events, mut lengths, mut learning) = (0u32, 0u32, 0u32, 0u32, 0u32);
+        for p in 0..self.image.pieces {
+            let Some(piece) = self.image.piece(p) else { continue };
+            let hosted = self.hosts(piece.core);
+            let slots = piece.delay_max + 1;
+            let narrow = is_narrow(&self.image, p, &piece);
+            let mask = match self.image.phase_count() {
+                0 => (1 << piece.groups) - 1,
+                _ => word(self.image.phases, p as usize),
+            };
+            let Some(r) = run_of(self.run, p) else { continue };
+            set(r, run::STATE, if hosted { state } else { NONE });
+            set(r, run::ACTIVE, active);
+            set(r, run::EVENTS, events);
+            set(r, run::SLOTS, slots);
+            set(r, run::LENGTHS, lengths);
+            set(r, run::MASK, mask);
+            set(r, run::NARROW, u32::from(narrow));
+            events += piece.count * slots;
+            lengths += slots;
+            if hosted {
+                state += piece.count * Parts::of(&piece).total;
+                active += crate::arena::active_words(&piece) as u32;
+            }
+        }
+        for i in 0..self.image.ports {
+            let Some(port) = self.image.port(i) else { continue };
+            let hosted = self.image.piece(port.target).is_some_and(|t| self.hosts(t.core));
+            let words = if port.rule != NONE && hosted {
+                crate::arena::learning_words(&self.image, &port) as u32
+            } else {
+                0
+            };
+            set(self.port_learning, i as usize, if words == 0 { NONE } else { learning });
+            learning += words;
+        }
+    }
+
+    /// Forgets everything: weights, counters, time and state are those of the image.
+    pub fn restart(&mut self) {
+        let first = self.image.core(self.cores.start).map_or(0, |c| c.plastic_first as usize * 8);
+        let initial = bytes_at(self.image.plastic, first, self.plastic.len());
+        for (to, from) in self.plastic.iter_mut().zip(initial) {
+            *to = *from;
+        }
+        self.counters.fill(0);
+        self.tick = 0;
+        self.updates = 0;
+        for p in 0..self.image.pieces {
+            let Some(piece) = self.image.piece(p) else { continue };
+            let parts = Parts::of(&piece);
+            if let Some(spikes) = self.part_mut(p, &piece, Some(parts.spikes)) {
+                spikes.fill(0);
+            }
+        }
+        self.rest();
+    }
+
+    /// Brings all neurons to their initial state, drops all events under way and all traces; weights,
+    /// counters and time go on. This is what stands between two samples.
+    pub fn rest(&mut self) {
+        for p in 0..self.image.pieces {
+            let Some(piece) = self.image.piece(p) else { continue };
+            if let Some(r) = run_of(self.run, p) {
+                let (first, slots) = (get(r, run::LENGTHS) as usize, get(r, run::SLOTS) as usize);
+                if let Some(l) = self.lengths.get_mut(first..first + slots) {
+                    l.fill(0);
+                }
+                set(r, run::ALL, 1);
+                set(r, run::ARRIVED, 0);
+                if get(r, run::STATE) == NONE || piece.kind == Kind::Input {
+                    continue;
+                }
+                set(r, run::AWAKE, piece.count);
+            }
+            let parts = Parts::of(&piece);
+            let spikes = parts.spikes;
+            for part in 0..spikes {
+                if let Some(values) = self.part_mut(p, &piece, Some(part)) {
+                    values.fill(0);
+                }
+            }
+            let initial = param_slice(&self.image, piece.initial, 0, piece.count);
+            if let Some(v) = self.part_mut(p, &piece, parts.v) {
+                if initial.is_empty() {
+                    v.fill(piece.initial.value);
+                } else {
+                    v.copy_from_slice(initial.get(..v.len()).unwrap_or(v_empty()));
+                }
+            }
+        }
+        self.active.fill(u64::MAX);
+        self.clear_touched();
+        self.forget_traces();
+    }
+
+    fn clear_touched(&mut self) {
+        for p in 0..self.image.pieces {
+            let Some(piece) = self.image.piece(p).filter(|p| self.hosts(p.core)) else { continue };
+            let first = word(self.run, p as usize * RUN_WORDS + run::ACTIVE);
+            if let Some(at) = touched_at(&piece, first) {
+                let blocks = (piece.count as usize).div_ceil(BLOCK);
+                if let Some(words) = self.active.get_mut(at..at + blocks) {
+                    words.fill(0);
+                }
+            }
+        }
+    }
+
+    /// Wakes every neuron: all will be updated in the next tick. Changes nothing else; a proof tool.
+    pub fn wake_all(&mut self) {
+        for p in 0..self.image.pieces {
+            if let Some(r) = run_of(self.run, p) {
+                set(r, run::ALL, 1);
+            }
+        }
+    }
+
+    /// The image that the machine runs.
+    pub fn image(&self) -> &Image<'a> {
+        &self.image
+    }
+
+    /// The tick that the next [`Machine::step`] will run.
+    pub fn tick(&self) -> u64 {
+        self.tick
+    }
+
+    /// Whether the machine hosts a core.
+    pub fn hosts(&self, core: u32) -> bool {
+        self.cores.contains(&core)
+    }
+
+    /// Puts events into an input piece for the coming tick: neuron numbers ascend, payloads are not zero.
+    ///
+    /// # Errors
+    /// [`InputError`] names what is wrong; nothing is taken then.
+    pub fn inject(&mut self, piece: u32, events: &[Event]) -> Result<(), InputError> {
+        let record = self.input_piece(piece)?;
+        let mut before = -1;
+        for &[neuron, payload] in events {
+            if neuron <= before || neuron as u32 >= record.count {
+                return Err(InputError::Neuron { neuron, count: record.count });
+            }
+            if payload == 0 || payload.unsigned_abs() > record.payload_max {
+                return Err(InputError::Payload { payload, bound: record.payload_max });
+            }
+            before = neuron;
+        }
+        self.put(piece, &record, events.iter().copied())
+    }
+
+    /// Drives an input piece with one value per neuron for the coming tick; zeros cost nothing.
+    ///
+    /// # Errors
+    /// [`InputError`] names what is wrong; nothing is taken then.
+    pub fn drive(&mut self, piece: u32, values: &[i32]) -> Result<(), InputError> {
+        let record = self.input_piece(piece)?;
+        if values.len() != record.count as usize {
+            return Err(InputError::Length { found: values.len(), expected: record.count as usize });
+        }
+        if let Some(&payload) = values.iter().find(|v| v.unsigned_abs() > record.payload_max) {
+            return Err(InputError::Payload { payload, bound: record.payload_max });
+        }
+        let events = values.iter().enumerate().filter(|(_, v)| **v != 0).map(|(i, v)| [i as i32, *v]);
+        self.put(piece, &record, events)
+    }
+
+    fn input_piece(&self, piece: u32) -> Result<Piece, InputError> {
+        match self.image.piece(piece) {
+            Some(p) if p.kind == Kind::Input => Ok(p),
+            _ => Err(InputError::Piece { piece }),
+        }
+    }
+
+    fn put(
+        &mut self,
+        piece: u32,
+        record: &Piece,
+        events: impl Iterator<Item = Event>,
+    ) -> Result<(), InputError> {
+        let hosted = self.hosts(record.core);
+        if !sent_at(self.run, self.lengths, self.events, piece, record, self.tick).is_empty() {
+            return Err(InputError::Twice { piece });
+        }
+        let parts = Parts::of(record);
+        let mut n = 0;
+        for event in events {
+            queue(self.run, self.lengths, self.events, piece, record, self.tick, event);
+            if hosted {
+                note_spike(self.run, self.state, piece, record, &parts, event);
+                n += 1;
+            }
+        }
+        let packets = if hosted { self.packets(piece, record) } else { 0 };
+        if let Some(row) = counters_of(self.counters, piece) {
+            add(row, Count::InputEvents, n);
+            add(row, Count::Packets, packets);
+        }
+        Ok(())
+    }
+
+    /// Packets of the events that a piece sent in this tick.
+    fn packets(&self, piece: u32, record: &Piece) -> u64 {
+        if self.image.fanout.is_empty() {
+            return 0;
+        }
+        sent_at(self.run, self.lengths, self.events, piece, record, self.tick)
+            .iter()
+            .map(|e| u64::from(word(self.image.fanout, record.first as usize + e[0] as usize)))
+            .sum()
+    }
+
+    /// Events that a piece sent `age` ticks before the coming one (0: in the coming tick, for inputs already
+    /// put in), oldest that is kept: the piece's longest delay.
+    pub fn sent(&self, piece: u32, age: u32) -> &[Event] {
+        match self.image.piece(piece) {
+            Some(p) if age <= p.delay_max && u64::from(age) <= self.tick => {
+                sent_at(self.run, self.lengths, self.events, piece, &p, self.tick - u64::from(age))
+            }
+            _ => &[],
+        }
+    }
+
+    /// Takes the events that a piece hosted elsewhere sent in a tick.
+    ///
+    /// # Errors
+    /// [`InputError`] when the piece is unknown or the tick can no longer be used.
+    pub fn receive(&mut self, piece: u32, tick: u64, events: &[Event]) -> Result<(), InputError> {
+        let Some(record) = self.image.piece(piece) else { return Err(InputError::Piece { piece }) };
+        if self.hosts(record.core) {
+            return Err(InputError::Piece { piece });
+        }
+        if tick > self.tick || self.tick - tick > u64::from(record.delay_max) {
+            return Err(InputError::Tick { tick, now: self.tick });
+        }
+        if let Some(e) = events.iter().find(|e| e[0] as u32 >= record.count) {
+            return Err(InputError::Neuron { neuron: e[0], count: record.count });
+        }
+        if let Some(r) = run_of(self.run, piece) {
+            let slot = (tick % u64::from(get(r, run::SLOTS))) as usize;
+            set(self.lengths, get(r, run::LENGTHS) as usize + slot, 0);
+        }
+        for e in events {
+            queue(self.run, self.lengths, self.events, piece, &record, tick, *e);
+        }
+        Ok(())
+    }
+
+    /// Runs one tick.
+    pub fn step<K: Kernels, D: Draws, O: Observer>(&mut self, kernels: &K, draws: &mut D, observer: &mut O) {
+        self.deliver_due(kernels);
+        for stage in 1..=self.image.stages {
+            self.update_stage(stage, kernels, observer);
+        }
+        self.learn_in_tick::<K, D>(draws);
+        self.end_tick();
+    }
+
+    /// Skips `ticks` ticks in which nothing can happen; stops at once when there is something to do.
+    /// Returns the ticks skipped.
+    pub fn advance(&mut self, ticks: u64) -> u64 {
+        let busy = (0..self.image.pieces).any(|p| {
+            let r = run_of(self.run, p);
+            let Some(r) = r else { return false };
+            let (first, slots) = (get(r, run::LENGTHS) as usize, get(r, run::SLOTS) as usize);
+            get(r, run::AWAKE) != 0
+                || get(r, run::ALL) != 0
+                    && get(r, run::STATE) != NONE
+                    && self.image.piece(p).is_some_and(|p| p.kind != Kind::Input)
+                || self.lengths.get(first..first + slots).is_some_and(|l| l.iter().any(|n| *n != 0))
+        });
+        if busy || self.has_traces() {
+            return 0;
+        }
+        self.tick += ticks;
+        ticks
+    }
+
+    /// Events whose delay is over.
+    fn deliver_due<K: Kernels>(&mut self, kernels: &K) {
+        for p in 0..self.image.pieces {
+            let Some(piece) = self.image.piece(p) else { continue };
+            for c in piece.delay_first..piece.delay_first + piece.delay_count {
+                let Some(class) = self.image.delay_class(c) else { continue };
+                let at_once = class.delay == 0 && piece.kind != Kind::Input;
+                if !at_once && u64::from(class.delay) <= self.tick {
+                    self.deliver(p, &piece, &class, kernels);
+                }
+            }
+        }
+    }
+
+    /// Reads the rows of a delay class for the spikes of the right age.
+    fn deliver<K: Kernels>(&mut self, p: u32, piece: &Piece, class: &DelayClass, kernels: &K) {
+        let tick = self.tick - u64::from(class.delay);
+        let events = sent_at(self.run, self.lengths, self.events, p, piece, tick);
+        if events.is_empty() {
+            return;
+        }
+        let plastic_first = self.image.core(self.cores.start).map_or(0, |c| c.plastic_first as usize * 8);
+        let mut bank = Bank {
+            image: &self.image,
+            run: self.run,
+            state: self.state,
+            active: self.active,
+            counters: self.counters,
+            plastic: self.plastic,
+            plastic_first,
+        };
+        for q in class.first_port..class.first_port + class.ports {
+            if let Some(port) = self.image.port(q) {
+                bank.read_matrix(&port, events, kernels);
+            }
+        }
+        if class.rows != NONE {
+            bank.read_sparse(class, events, kernels);
+        }
+    }
+
+    /// Updates the neurons of a stage that are not at rest, and sends their spikes.
+    fn update_stage<K: Kernels, O: Observer>(&mut self, stage: u32, kernels: &K, observer: &mut O) {
+        for p in 0..self.image.pieces {
+            let Some(piece) = self.image.piece(p) else { continue };
+            if piece.stage != stage || !self.hosts(piece.core) {
+                continue;
+            }
+            match piece.kind {
+                Kind::Input => continue,
+                Kind::Lif => self.update_lif(p, &piece, kernels, observer),
+            }
+            let packets = self.packets(p, &piece);
+            if K::COUNTS
+                && packets != 0
+                && let Some(row) = counters_of(self.counters, p)
+            {
+                add(row, Count::Packets, packets);
+            }
+            for c in piece.delay_first..piece.delay_first + piece.delay_count {
+                if let Some(class) = self.image.delay_class(c).filter(|c| c.delay == 0) {
+                    self.deliver(p, &piece, &class, kernels);
+                }
+            }
+        }
+    }
+
+    fn update_lif<K: Kernels, O: Observer>(&mut self, p: u32, piece: &Piece, kernels: &K, observer: &mut O) {
+        let Some(r) = run_of(self.run, p) else { return };
+        let (all, awake) = (get(r, run::ALL) != 0, get(r, run::AWAKE));
+        if !all && awake == 0 && get(r, run::ARRIVED) == 0 {
+            return;
+        }
+        let (mask, narrow) = (get(r, run::MASK), get(r, run::NARROW) != 0);
+        let (first_active, base) = (get(r, run::ACTIVE) as usize, get(r, run::STATE) as usize);
+        set(r, run::ALL, 0);
+        set(r, run::ARRIVED, 0);
+        let n = piece.count as usize;
+        let parts = Parts::of(piece);
+        let Some(whole) = self.state.get_mut(base..base + n * parts.total as usize) else { return };
+        let mut split = Split::new(whole, n, &parts);
+        let touched_first = touched_at(piece, first_active as u32);
+        let mut touches = 0u64;
+        let (mut now_awake, mut fired, mut updates, mut saturated) = (0u32, 0u64, 0u64, 0u64);
+        for block in 0..n.div_ceil(BLOCK) {
+            let Some(active) = self.active.get_mut(first_active + block) else { break };
+            if !all && *active == 0 {
+                continue;
+            }
+            let range = block * BLOCK..(block * BLOCK + BLOCK).min(n);
+            let masked = split.gather(&range, mask, piece.groups);
+            let params = block_params(&self.image, piece, narrow, &range);
+            let mut spikes = [0i32; BLOCK];
+            let outcome = kernels.lif(&params, split.state(&range), &mut spikes);
+            // What a masked group brought is only remembered, and must be forgotten in the next tick.
+            *active = if masked { u64::MAX } else { outcome.moved };
+            let still_active = active.count_ones();
+            if let Some(at) = touched_first {
+                let touched = self.active.get_mut(at + block).map_or(0, core::mem::take);
+                touches += u64::from(touched.count_ones());
+                if O::LOOKS && touched != 0 {
+                    observer.touched(self.tick, p, range.start as u32, touched);
+                }
+            }
+            let moved = outcome.moved.count_ones();
+            now_awake += still_active;
+            if K::COUNTS {
+                updates += u64::from(moved);
+                saturated += u64::from(outcome.saturated);
+            }
+            if O::LOOKS {
+                observer.updated(self.tick, p, range.start as u32, outcome.moved, outcome.spikes);
+            }
+            let mut left = outcome.spikes;
+            while left != 0 {
+                let j = left.trailing_zeros() as usize;
+                left &= left - 1;
+                let payload = spikes.get(j).copied().unwrap_or(0);
+                let event = [(range.start + j) as i32, payload];
+                fired += u64::from(payload.unsigned_abs());
+                split.note(range.start + j, payload);
+                queue(self.run, self.lengths, self.events, p, piece, self.tick, event);
+                if O::LOOKS {
+                    observer.spike(self.tick, p, event[0] as u32, event[1]);
+                }
+            }
+        }
+        if let Some(r) = run_of(self.run, p) {
+            set(r, run::AWAKE, now_awake);
+        }
+        if K::COUNTS
+            && let Some(row) = counters_of(self.counters, p)
+        {
+            add(row, Count::Updates, updates);
+            add(row, Count::Spikes, fired);
+            add(row, Count::StateSaturations, saturated);
+            add(row, Count::Touched, touches);
+        }
+    }
+
+    /// Moves on to the next tick: the oldest slot of each ring becomes the new one.
+    fn end_tick(&mut self) {
+        self.tick += 1;
+        for p in 0..self.image.pieces {
+            if let Some(r) = run_of(self.run, p) {
+                let slot = (self.tick % u64::from(get(r, run::SLOTS).max(1))) as usize;
+                set(self.lengths, get(r, run::LENGTHS) as usize + slot, 0);
+            }
+        }
+    }
+
+    /// Selects which input groups count, by the image's table; a group that does not count is neither lost
+    /// nor read: its events are dropped at the update.
+    pub fn set_phase(&mut self, phase: u32) -> bool {
+        if phase >= self.image.phase_count() {
+            return false;
+        }
+        for p in 0..self.image.pieces {
+            let mask = word(self.image.phases, (phase * self.image.pieces + p) as usize);
+            if let Some(r) = run_of(self.run, p) {
+                set(r, run::MASK, mask);
+                set(r, run::ALL, 1);
+            }
+        }
+        true
+    }
+
+    /// Membranes of a hosted piece.
+    pub fn membranes(&self, piece: u32) -> &[i32] {
+        self.part(piece, |parts| parts.v)
+    }
+
+    /// Synaptic currents of a hosted piece, or nothing.
+    pub fn currents(&self, piece: u32) -> &[i32] {
+        self.part(piece, |parts| parts.current)
+    }
+
+    /// Spikes of each neuron of a hosted piece since [`Machine::restart`] or [`Machine::clear_spike_counts`].
+    pub fn spike_counts(&self, piece: u32) -> &[i32] {
+        self.part(piece, |parts| Some(parts.spikes))
+    }
+
+    /// Sets the spike counts of all neurons to zero.
+    pub fn clear_spike_counts(&mut self) {
+        for p in 0..self.image.pieces {
+            let Some(piece) = self.image.piece(p) else { continue };
+            if let Some(values) = self.part_mut(p, &piece, Some(Parts::of(&piece).spikes)) {
+                values.fill(0);
+            }
+        }
+    }
+
+    /// Target values of a hosted piece whose neurons have them, to be set.
+    pub fn targets_mut(&mut self, piece: u32) -> &mut [i32] {
+        let Some(record) = self.image.piece(piece) else { return &mut [] };
+        let part = Parts::of(&record).target;
+        if part.is_none() {
+            return &mut [];
+        }
+        self.part_mut(piece, &record, part).unwrap_or(&mut [])
+    }
+
+    /// The counters of a piece.
+    pub fn counters(&self, piece: u32) -> Counters<'_> {
+        let at = piece as usize * COUNTS;
+        Counters::new(self.counters.get(at..at + COUNTS).unwrap_or(&[]))
+    }
+
+    /// A count summed over all pieces.
+    pub fn total(&self, count: Count) -> u64 {
+        (0..self.image.pieces).map(|p| self.counters(p).get(count)).sum()
+    }
+
+    /// The plastic memory: all weights of plastic ports, with their non-zero counts.
+    pub fn plastic(&self) -> &[u8] {
+        self.plastic
+    }
+
+    /// Rows of a matrix port as they stand: packed weights, `stride` bytes a row.
+    pub fn matrix(&self, port: u32) -> Option<Matrix<'_>> {
+        let p = self.image.port(port)?;
+        if !matches!(p.store, Store::Dense | Store::Bits) {
+            return None;
+        }
+        let rows = self.image.piece(p.source)?.count as usize;
+        let first = self.image.core(self.cores.start).map_or(0, |c| c.plastic_first as usize * 8);
+        let (bytes, first) = if p.rule != NONE { (&*self.plastic, first) } else { (self.image.data, 0) };
+        let at = (p.offset as usize * 8).checked_sub(first)?;
+        let bytes = bytes.get(at..at + rows * p.stride as usize)?;
+        Some(Matrix { bytes, stride: p.stride as usize, bits: p.bits })
+    }
+
+    fn part(&self, piece: u32, which: impl Fn(&Parts) -> Option<u32>) -> &[i32] {
+        let Some(record) = self.image.piece(piece) else { return &[] };
+        let Some(part) = which(&Parts::of(&record)) else { return &[] };
+        let base = word(self.run, piece as usize * RUN_WORDS + run::STATE);
+        if base == NONE {
+            return &[];
+        }
+        let n = record.count as usize;
+        let at = base as usize + n * part as usize;
+        self.state.get(at..at + n).unwrap_or(&[])
+    }
+
+    fn part_mut(&mut self, piece: u32, record: &Piece, part: Option<u32>) -> Option<&mut [i32]> {
+        let base = word(self.run, piece as usize * RUN_WORDS + run::STATE);
+        if base == NONE {
+            return None;
+        }
+        let n = record.count as usize;
+        let at = base as usize + n * part? as usize;
+        self.state.get_mut(at..at + n)
+    }
+}
+
+fn v_empty() -> &'static [i32] {
+    &[]
+}
+
+/// First word of the touched bits of a piece whose active bits start at `active`, if it keeps any.
+fn touched_at(piece: &Piece, active: u32) -> Option<usize> {
+    let blocks = (piece.count as usize).div_ceil(BLOCK);
+    (piece.flags & flag::TOUCHED != 0).then_some(active as usize + blocks)
+}
+
+/// Whether 32-bit arithmetic is exact in every update of a piece.
+fn is_narrow(image: &Image<'_>, p: u32, piece: &Piece) -> bool {
+    let Some(bound) = crate::check::input_bound(image, p) else { return false };
+    let largest = |param: Param| match param_slice(image, param, 0, piece.count) {
+        [] => u64::from(param.value.unsigned_abs()),
+        each => each.iter().map(|v| u64::from(v.unsigned_abs())).max().unwrap_or(0),
+    };
+    let state = u64::from(piece.v_min.unsigned_abs().max(piece.v_max.unsigned_abs()));
+    let sum = (u64::from(bound) << piece.input_shift)
+        .saturating_add(largest(piece.bias))
+        .saturating_add(largest(piece.threshold))
+        .saturating_add(state);
+    sum < 1 << 31 && piece.flags & flag::CURRENT == 0
+}
+
+/// The values of a parameter for some neurons of a piece, or nothing where one value serves all.
+fn param_slice<'a>(image: &Image<'a>, param: Param, from: usize, len: u32) -> &'a [i32] {
+    if param.array == NONE {
+        return &[];
+    }
+    let at = param.array as usize + from;
+    image.params.get(at..at + len as usize).unwrap_or(&[])
+}
+
+fn block_params<'p>(image: &Image<'p>, piece: &'p Piece, narrow: bool, range: &Range<usize>) -> Params<'p> {
+    let value = |param: Param| Value {
+        common: param.value,
+        each: param_slice(image, param, range.start, range.len() as u32),
+    };
+    Params {
+        piece,
+        narrow,
+        threshold: value(piece.threshold),
+        bias: value(piece.bias),
+        decay: value(piece.decay),
+        current_decay: value(piece.current_decay),
+        reset_value: value(piece.reset_value),
+    }
+}
+
+/// The state of a piece, split into its parts.
+struct Split<'s> {
+    sums: &'s mut [i32],
+    v: &'s mut [i32],
+    current: &'s mut [i32],
+    refractory: &'s mut [i32],
+    adapt: &'s mut [i32],
+    remembered: &'s mut [i32],
+    spikes: &'s mut [i32],
+    n: usize,
+}
+
+impl<'s> Split<'s> {
+    fn new(whole: &'s mut [i32], n: usize, parts: &Parts) -> Split<'s> {
+        let mut rest = whole;
+        let mut take = |count: usize| {
+            let (head, tail) = core::mem::take(&mut rest).split_at_mut_checked(count).unwrap_or_default();
+            rest = tail;
+            head
+        };
+        let sums = take(n * parts.sums as usize);
+        let v = take(n);
+        let current = take(if parts.current.is_some() { n } else { 0 });
+        let refractory = take(if parts.refractory.is_some() { n } else { 0 });
+        let adapt = take(if parts.adapt.is_some() { n } else { 0 });
+        take(if parts.target.is_some() { n } else { 0 });
+        let remembered = take(if parts.remembered.is_some() { n * parts.sums as usize } else { 0 });
+        Split { sums, v, current, refractory, adapt, remembered, spikes: take(n), n }
+    }
+
+    /// Adds the groups that count into the first one, and clears the others; remembers all of them where the
+    /// piece does. Returns whether a remembered group had input that did not count.
+    fn gather(&mut self, range: &Range<usize>, mask: u32, groups: u32) -> bool {
+        let mut masked = false;
+        if !self.remembered.is_empty() {
+            for g in 0..groups as usize {
+                let at = g * self.n + range.start..g * self.n + range.end;
+                let (Some(to), Some(from)) = (self.remembered.get_mut(at.clone()), self.sums.get(at)) else {
+                    continue;
+                };
+                to.copy_from_slice(from);
+                masked |= mask >> g & 1 == 0 && from.iter().any(|s| *s != 0);
+            }
+        }
+        if groups == 1 && mask & 1 != 0 {
+            return masked;
+        }
+        let (first, others) = self.sums.split_at_mut_checked(self.n).unwrap_or_default();
+        let Some(first) = first.get_mut(range.clone()) else { return masked };
+        if mask & 1 == 0 {
+            first.fill(0);
+        }
+        for g in 1..groups as usize {
+            let at = (g - 1) * self.n;
+            let Some(other) = others.get_mut(at + range.start..at + range.end) else { continue };
+            if mask >> g & 1 != 0 {
+                for (f, o) in first.iter_mut().zip(other.iter()) {
+                    *f = f.wrapping_add(*o);
+                }
+            }
+            other.fill(0);
+        }
+        masked
+    }
+
+    fn state(&mut self, range: &Range<usize>) -> State<'_> {
+        State {
+            sum: self.sums.get_mut(range.clone()).unwrap_or_default(),
+            v: self.v.get_mut(range.clone()).unwrap_or_default(),
+            current: self.current.get_mut(range.clone()).unwrap_or_default(),
+            refractory: self.refractory.get_mut(range.clone()).unwrap_or_default(),
+            adapt: self.adapt.get_mut(range.clone()).unwrap_or_default(),
+        }
+    }
+
+    fn note(&mut self, neuron: usize, payload: i32) {
+        if let Some(c) = self.spikes.get_mut(neuron) {
+            *c = c.wrapping_add(payload.wrapping_abs());
+        }
+    }
+}
+
+/// What row reads write to.
+struct Bank<'b, 'a> {
+    image: &'b Image<'a>,
+    run: &'b mut [u32],
+    state: &'b mut [i32],
+    active: &'b mut [u64],
+    counters: &'b mut [u64],
+    plastic: &'b [u8],
+    plastic_first: usize,
+}
+
+impl Bank<'_, '_> {
+    fn weights(&self, rule: u32, at: usize, len: usize) -> &[u8] {
+        match rule {
+            NONE => bytes_at(self.image.data, at, len),
+            _ => match at.checked_sub(self.plastic_first) {
+                Some(at) => bytes_at(self.plastic, at, len),
+                None => &[],
+            },
+        }
+    }
+
+    /// Reads rows of a matrix port.
+    fn read_matrix<K: Kernels>(&mut self, port: &Port, events: &[Event], kernels: &K) {
+        let (Some(source), Some(target)) = (self.image.piece(port.source), self.image.piece(port.target))
+        else {
+            return;
+        };
+        let base = word(self.run, port.target as usize * RUN_WORDS + run::STATE);
+        if base == NONE {
+            return;
+        }
+        let n = target.count as usize;
+        let at = base as usize + n * port.group as usize;
+        let rows = source.count as usize;
+        let (image, plastic, first) = (self.image, self.plastic, self.plastic_first);
+        let held = |at: usize, len: usize| match port.rule {
+            NONE => bytes_at(image.data, at, len),
+            _ => bytes_at(plastic, at.wrapping_sub(first), len),
+        };
+        let matrix = Matrix {
+            bytes: held(port.offset as usize * 8, rows * port.stride as usize),
+            stride: port.stride as usize,
+            bits: port.bits,
+        };
+        let Some(sums) = self.state.get_mut(at..at + n) else { return };
+        let mut arrived = 0u32;
+        match port.store {
+            Store::Dense => kernels.dense(sums, matrix, events),
+            Store::Bits => kernels.bits(sums, matrix, port.weight, events),
+            Store::Identity => {
+                for &[i, payload] in events {
+                    if let Some(s) = sums.get_mut(i as usize) {
+                        *s = s.wrapping_add(port.weight.wrapping_mul(payload));
+                    }
+                }
+                arrived = events.len() as u32;
+            }
+            Store::Sparse | Store::Crossbar => return,
+        }
+        let first = word(self.run, port.target as usize * RUN_WORDS + run::ACTIVE);
+        if let Some(at) = touched_at(&target, first) {
+            touch_matrix(self.active, at, n, port.store, matrix, events);
+        }
+        if let Some(r) = run_of(self.run, port.target) {
+            set(r, run::ALL, 1);
+            let before = get(r, run::ARRIVED);
+            set(r, run::ARRIVED, before.saturating_add(arrived.max(1)));
+        }
+        if K::COUNTS {
+            let Some(row) = counters_of(self.counters, port.target) else { return };
+            let one = port.store == Store::Identity;
+            let nonzero: &[u32] =
+                bytemuck::try_cast_slice(held(port.nonzero as usize * 8, if one { 0 } else { rows * 4 }))
+                    .unwrap_or(&[]);
+            let (mut acs, mut macs) = (0u64, 0u64);
+            for &[i, payload] in events {
+                let n = if one { u64::from(port.weight != 0) } else { u64::from(word(nonzero, i as usize)) };
+                *(if payload.unsigned_abs() == 1 { &mut acs } else { &mut macs }) += n;
+            }
+            let width = if one { 1 } else { n as u64 };
+            // A bit row stores only the synapses whose bit is set.
+            let stored = if port.store == Store::Bits { acs + macs } else { width * events.len() as u64 };
+            add(row, Count::StoredEvents, stored);
+            add(row, Count::EffectiveEvents, acs + macs);
+            add(row, Count::Accumulates, acs);
+            add(row, Count::MultiplyAccumulates, macs);
+            add(row, Count::Rows, events.len() as u64);
+            add(row, Count::SynapseBytes, events.len() as u64 * if one { 0 } else { port.stride.into() });
+        }
+    }
+
+    /// Reads the row segments of a sparse delay class.
+    fn read_sparse<K: Kernels>(&mut self, class: &DelayClass, events: &[Event], kernels: &K) {
+        let image = self.image;
+        let mut known = NONE;
+        let mut port = None;
+        let mut following = events.iter().skip(2);
+        for &[i, payload] in events {
+            let next = following.next().map_or(&[][..], |e| first_bytes(image, class, e[0] as u32));
+            let (first, end) = image.row(class, i as u32);
+            for q in first..end {
+                let Some(seg) = Segment::at(image.segments, q) else { continue };
+                if seg.port != known {
+                    known = seg.port;
+                    port = Target::of(image, self.run, seg.port);
+                }
+                let Some(t) = &port else { continue };
+                let at = seg.offset as usize * 4;
+                let tbytes = Segment::target_bytes(seg.len);
+                let wbytes = Segment::weight_bytes(seg.len, t.bits);
+                let targets: &[u16] =
+                    bytemuck::try_cast_slice(bytes_at(image.data, at, tbytes)).unwrap_or(&[]);
+                let (weights, nonzero) = if t.rule == NONE {
+                    (bytes_at(image.data, at + tbytes, wbytes), seg.extra)
+                } else {
+                    let at = seg.extra as usize * 4;
+                    let nonzero = crate::words::le_u32(self.weights(t.rule, at, 4), 0);
+                    (bytes_at(self.plastic, (at + 4).wrapping_sub(self.plastic_first), wbytes), nonzero)
+                };
+                let row = SparseRow { targets, weights, bits: t.bits, weight: t.weight };
+                let Some(sums) = self.state.get_mut(t.sums..t.sums + t.count) else { continue };
+                kernels.sparse(sums, row, payload, if q == first { next } else { &[] });
+                self.mark(t, seg.len, targets);
+                if K::COUNTS {
+                    let Some(row) = counters_of(self.counters, t.piece) else { continue };
+                    let effective = u64::from(nonzero);
+                    add(row, Count::StoredEvents, seg.len.into());
+                    add(row, Count::EffectiveEvents, effective);
+                    let unit = payload.unsigned_abs() == 1;
+                    add(row, if unit { Count::Accumulates } else { Count::MultiplyAccumulates }, effective);
+                    add(row, Count::Rows, 1);
+                    add(row, Count::SynapseBytes, (tbytes + wbytes) as u64);
+                }
+            }
+        }
+    }
+
+    /// Marks the targets of a segment as awake: one by one while few arrive, else the whole piece.
+    #[inline(always)]
+    fn mark(&mut self, t: &Target, len: u32, targets: &[u16]) {
+        if let Some(first) = t.touched {
+            for &target in targets {
+                if let Some(word) = self.active.get_mut(first + usize::from(target) / BLOCK) {
+                    *word |= 1 << (usize::from(target) % BLOCK);
+                }
+            }
+        }
+        let Some(r) = run_of(self.run, t.piece) else { return };
+        if get(r, run::ALL) != 0 {
+            return;
+        }
+        let arrived = get(r, run::ARRIVED).saturating_add(len);
+        set(r, run::ARRIVED, arrived);
+        if arrived as usize * 8 > t.count || get(r, run::AWAKE) as usize * 4 > t.count {
+            set(r, run::ALL, 1);
+            return;
+        }
+        for &target in targets {
+            if let Some(word) = self.active.get_mut(t.active + usize::from(target) / BLOCK) {
+                *word |= 1 << (usize::from(target) % BLOCK);
+            }
+        }
+    }
+}
+
+/// The bytes that a neuron's first segment will read.
+#[inline(always)]
+fn first_bytes<'a>(image: &Image<'a>, class: &DelayClass, neuron: u32) -> &'a [u8] {
+    match Segment::at(image.segments, image.row(class, neuron).0) {
+        Some(seg) => bytes_at(image.data, seg.offset as usize * 4, seg.len as usize * 3),
+        None => &[],
+    }
+}
+
+/// Where a sparse port's synapses go.
+struct Target {
+    piece: u32,
+    count: usize,
+    sums: usize,
+    active: usize,
+    touched: Option<usize>,
+    bits: u32,
+    weight: i32,
+    rule: u32,
+}
+
+impl Target {
+    /// `None` where the port's target is not hosted.
+    fn of(image: &Image<'_>, run: &[u32], port: u32) -> Option<Target> {
+        let port = image.port(port)?;
+        let record = port.target as usize * RUN_WORDS;
+        let base = word(run, record + run::STATE);
+        let piece = image.piece(port.target)?;
+        let count = piece.count as usize;
+        let active = word(run, record + run::ACTIVE);
+        (base != NONE).then(|| Target {
+            piece: port.target,
+            count,
+            sums: base as usize + count * port.group as usize,
+            active: active as usize,
+            touched: touched_at(&piece, active),
+            bits: port.bits,
+            weight: port.weight,
+            rule: port.rule,
+        })
+    }
+}
+
+#[inline(always)]
+pub(crate) fn run_of(run: &mut [u32], piece: u32) -> Option<&mut [u32]> {
+    let at = piece as usize * RUN_WORDS;
+    run.get_mut(at..at + RUN_WORDS)
+}
+
+#[inline(always)]
+pub(crate) fn counters_of(counters: &mut [u64], piece: u32) -> Option<&mut [u64]> {
+    let at = piece as usize * COUNTS;
+    counters.get_mut(at..at + COUNTS)
+}
+
+#[inline(always)]
+pub(crate) fn get(words: &[u32], i: usize) -> u32 {
+    word(words, i)
+}
+
+#[inline(always)]
+pub(crate) fn set(words: &mut [u32], i: usize, value: u32) {
+    if let Some(w) = words.get_mut(i) {
+        *w = value;
+    }
+}
+
+/// Events that a piece sent in a tick that its ring still holds.
+#[inline(always)]
+pub(crate) fn sent_at<'e>(
+    run: &[u32],
+    lengths: &[u32],
+    events: &'e [Event],
+    piece: u32,
+    record: &Piece,
+    tick: u64,
+) -> &'e [Event] {
+    let at = piece as usize * RUN_WORDS;
+    let slots = u64::from(word(run, at + run::SLOTS).max(1));
+    let slot = if slots == 1 { 0 } else { (tick % slots) as usize };
+    let len = word(lengths, word(run, at + run::LENGTHS) as usize + slot) as usize;
+    let first = word(run, at + run::EVENTS) as usize + slot * record.count as usize;
+    events.get(first..first + len).unwrap_or(&[])
+}
+
+/// Appends an event to the slot of a tick. A slot has room for one event of each neuron.
+#[inline(always)]
+pub(crate) fn queue(
+    run: &[u32],
+    lengths: &mut [u32],
+    events: &mut [Event],
+    piece: u32,
+    record: &Piece,
+    tick: u64,
+    event: Event,
+) {
+    let at = piece as usize * RUN_WORDS;
+    let slots = u64::from(word(run, at + run::SLOTS).max(1));
+    let slot = if slots == 1 { 0 } else { (tick % slots) as usize };
+    let Some(len) = lengths.get_mut(word(run, at + run::LENGTHS) as usize + slot) else { return };
+    if *len >= record.count {
+        return;
+    }
+    let first = word(run, at + run::EVENTS) as usize + slot * record.count as usize;
+    if let Some(e) = events.get_mut(first + *len as usize) {
+        *e = event;
+        *len += 1;
+    }
+}
+
+/// Sets the touched bits of a matrix port's targets.
+fn touch_matrix(
+    active: &mut [u64],
+    at: usize,
+    count: usize,
+    store: Store,
+    matrix: Matrix<'_>,
+    events: &[Event],
+) {
+    let Some(words) = active.get_mut(at..at + count.div_ceil(BLOCK)) else { return };
+    match store {
+        Store::Dense => words.fill(u64::MAX),
+        Store::Bits => {
+            for &[i, _] in events {
+                for (j, byte) in matrix.row(i).iter().enumerate() {
+                    if let Some(w) = words.get_mut(j / 8) {
+                        *w |= u64::from(*byte) << (8 * (j % 8));
+                    }
+                }
+            }
+        }
+        Store::Identity => {
+            for &[i, _] in events {
+                if let Some(w) = words.get_mut(i as usize / BLOCK) {
+                    *w |= 1 << (i as usize % BLOCK);
+                }
+            }
+        }
+        Store::Sparse | Store::Crossbar => {}
+    }
+    let spare = count % BLOCK;
+    if let (Some(last), true) = (words.last_mut(), spare != 0) {
+        *last &= (1 << spare) - 1;
+    }
+}
+
+/// Adds to a neuron's own spike count.
+fn note_spike(run: &[u32], state: &mut [i32], piece: u32, record: &Piece, parts: &Parts, event: Event) {
+    let base = word(run, piece as usize * RUN_WORDS + run::STATE);
+    if base == NONE {
+        return;
+    }
+    let at = base as usize + record.count as usize * parts.spikes as usize + event[0] as usize;
+    if let Some(c) = state.get_mut(at) {
+        *c = c.wrapping_add(1);
+    }
+}

@@ -1,0 +1,32 @@
+//! Somebody who watches a machine: traces, rasters, latency models. Free when unused.
+
+/// Sees what happens in a tick, in canonical order (stage, piece, neuron).
+pub trait Observer {
+    /// Whether anybody looks: where it is false the calls below are not even compiled in.
+    const LOOKS: bool = true;
+
+    /// 64 neurons of a piece were updated: neuron `first + j` of the piece where bit j of `moved` is set had
+    /// input or changed; where bit j of `spikes` is set it fired.
+    fn updated(&mut self, tick: u64, piece: u32, first: u32, moved: u64, spikes: u64) {
+        let _ = (tick, piece, first, moved, spikes);
+    }
+
+    /// Events reached the neurons `first + j` of a piece where bit j of `touched` is set, even if they cancelled
+    /// each other; called before `updated` of the same block, for pieces that keep these flags.
+    fn touched(&mut self, tick: u64, piece: u32, first: u32, touched: u64) {
+        let _ = (tick, piece, first, touched);
+    }
+
+    /// Neuron `neuron` of a piece sent an event.
+    fn spike(&mut self, tick: u64, piece: u32, neuron: u32, payload: i32) {
+        let _ = (tick, piece, neuron, payload);
+    }
+}
+
+/// Nobody.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Unobserved;
+
+impl Observer for Unobserved {
+    const LOOKS: bool = false;
+}

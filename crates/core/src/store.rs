@@ -1,0 +1,243 @@
+//! Row reads: how the synapses of a spike reach the input sums.
+//!
+//! [`Kernels`] has one method per kind of store, and the neuron update beside them. The provided bodies are
+//! the reference: plain safe loops that run anywhere. A host may override them with SIMD; sums are exact, so
+//! the order of additions cannot change a bit and every override must give equal sums.
+
+use crate::neuron::{self, BLOCK, Outcome, Params, State};
+
+/// An event as a row read sees it: the neuron's number in its piece, and the payload.
+pub type Event = [i32; 2];
+
+/// A matrix of packed weights: one row per source neuron.
+#[derive(Clone, Copy, Debug)]
+pub struct Matrix<'a> {
+    /// Bytes of all rows.
+    pub bytes: &'a [u8],
+    /// Bytes from row to row.
+    pub stride: usize,
+    /// Bits of a weight: 1 (−1 or +1), 2, 4, 8, 16 (two's complement).
+    pub bits: u32,
+}
+
+impl<'a> Matrix<'a> {
+    /// The bytes of a row.
+    #[inline(always)]
+    pub fn row(&self, i: i32) -> &'a [u8] {
+        let at = (i as usize).saturating_mul(self.stride);
+        self.bytes.get(at..at.saturating_add(self.stride)).unwrap_or(&[])
+    }
+}
+
+/// One segment of a sparse row.
+#[derive(Clone, Copy, Debug)]
+pub struct SparseRow<'a> {
+    /// Targets, ascending: numbers in the target piece.
+    pub targets: &'a [u16],
+    /// Packed weights, or empty where one weight serves all.
+    pub weights: &'a [u8],
+    /// Bits of a weight; 0: `weight` serves all.
+    pub bits: u32,
+    /// The common weight.
+    pub weight: i32,
+}
+
+/// Weight `j` of packed bytes.
+#[inline(always)]
+pub fn weight_at(bytes: &[u8], bits: u32, j: usize) -> i32 {
+    match bits {
+        8 => bytes.get(j).map_or(0, |b| i32::from(*b as i8)),
+        16 => match bytes.get(j * 2..).and_then(|b| b.first_chunk::<2>()) {
+            Some(b) => i32::from(i16::from_le_bytes(*b)),
+            None => 0,
+        },
+        4 => {
+            let b = bytes.get(j / 2).copied().unwrap_or(0);
+            let nibble = if j.is_multiple_of(2) { b << 4 } else { b & 0xf0 };
+            i32::from(nibble as i8 >> 4)
+        }
+        2 => {
+            let b = bytes.get(j / 4).copied().unwrap_or(0);
+            i32::from((b << (6 - 2 * (j % 4))) as i8 >> 6)
+        }
+        1 => {
+            let b = bytes.get(j / 8).copied().unwrap_or(0);
+            i32::from(b >> (j % 8) & 1) * 2 - 1
+        }
+        _ => 0,
+    }
+}
+
+/// Stores weight `j` into packed bytes; a weight outside of the container is not stored.
+#[inline(always)]
+pub fn set_weight(bytes: &mut [u8], bits: u32, j: usize, w: i32) {
+    match bits {
+        8 => {
+            if let (Some(b), Ok(w)) = (bytes.get_mut(j), i8::try_from(w)) {
+                *b = w as u8;
+            }
+        }
+        16 => {
+            if let (Some(b), Ok(w)) =
+                (bytes.get_mut(j * 2..).and_then(|b| b.first_chunk_mut::<2>()), i16::try_from(w))
+            {
+                *b = w.to_le_bytes();
+            }
+        }
+        4 => {
+            if let (Some(b), -8..=7) = (bytes.get_mut(j / 2), w) {
+                let shift = 4 * (j % 2);
+                *b = *b & !(0x0f << shift) | ((w as u8 & 0x0f) << shift);
+            }
+        }
+        2 => {
+            if let (Some(b), -2..=1) = (bytes.get_mut(j / 4), w) {
+                let shift = 2 * (j % 4);
+                *b = *b & !(0x03 << shift) | ((w as u8 & 0x03) << shift);
+            }
+        }
+        1 => {
+            if let Some(b) = bytes.get_mut(j / 8) {
+                let shift = j % 8;
+                *b = *b & !(1 << shift) | (u8::from(w > 0) << shift);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// The loops of a machine.
+pub trait Kernels {
+    /// Whether the machine counts. A bench may switch it off to see what counting costs.
+    const COUNTS: bool = true;
+
+    /// Adds a batch of dense rows: `sums[j] += payload · w[row][j]`.
+    #[inline]
+    fn dense(&self, sums: &mut [i32], matrix: Matrix<'_>, events: &[Event]) {
+        dense(sums, matrix, events);
+    }
+
+    /// Adds a batch of bit rows: `sums[j] += payload · weight` where bit j is set.
+    #[inline]
+    fn bits(&self, sums: &mut [i32], matrix: Matrix<'_>, weight: i32, events: &[Event]) {
+        bits(sums, matrix, weight, events);
+    }
+
+    /// Adds a sparse row: `sums[target] += payload · w`. `next` are bytes that will be read soon: a kernel
+    /// may prefetch them.
+    #[inline]
+    fn sparse(&self, sums: &mut [i32], row: SparseRow<'_>, payload: i32, next: &[u8]) {
+        let _ = next;
+        sparse(sums, row, payload);
+    }
+
+    /// Updates a block of neurons of the leaky-integrate-and-fire family.
+    #[inline]
+    fn lif(&self, params: &Params<'_>, state: State<'_>, spikes: &mut [i32; BLOCK]) -> Outcome {
+        neuron::update(params, state, spikes)
+    }
+}
+
+/// The reference loops.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Portable;
+
+impl Kernels for Portable {}
+
+/// The reference loops, without counting.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Uncounted<K>(pub K);
+
+impl<K: Kernels> Kernels for Uncounted<K> {
+    const COUNTS: bool = false;
+    #[inline]
+    fn dense(&self, sums: &mut [i32], matrix: Matrix<'_>, events: &[Event]) {
+        self.0.dense(sums, matrix, events);
+    }
+    #[inline]
+    fn bits(&self, sums: &mut [i32], matrix: Matrix<'_>, weight: i32, events: &[Event]) {
+        self.0.bits(sums, matrix, weight, events);
+    }
+    #[inline]
+    fn sparse(&self, sums: &mut [i32], row: SparseRow<'_>, payload: i32, next: &[u8]) {
+        self.0.sparse(sums, row, payload, next);
+    }
+    #[inline]
+    fn lif(&self, params: &Params<'_>, state: State<'_>, spikes: &mut [i32; BLOCK]) -> Outcome {
+        self.0.lif(params, state, spikes)
+    }
+}
+
+/// Reference for [`Kernels::dense`].
+#[inline(always)]
+pub fn dense(sums: &mut [i32], matrix: Matrix<'_>, events: &[Event]) {
+    for &[i, payload] in events {
+        let row = matrix.row(i);
+        match matrix.bits {
+            8 if payload == 1 => {
+                for (s, w) in sums.iter_mut().zip(row) {
+                    *s = s.wrapping_add(i32::from(*w as i8));
+                }
+            }
+            8 => {
+                for (s, w) in sums.iter_mut().zip(row) {
+                    *s = s.wrapping_add(i32::from(*w as i8).wrapping_mul(payload));
+                }
+            }
+            16 => {
+                for (s, w) in sums.iter_mut().zip(row.chunks_exact(2)) {
+                    if let Some(w) = w.first_chunk::<2>() {
+                        *s = s.wrapping_add(i32::from(i16::from_le_bytes(*w)).wrapping_mul(payload));
+                    }
+                }
+            }
+            bits => {
+                for (j, s) in sums.iter_mut().enumerate() {
+                    *s = s.wrapping_add(weight_at(row, bits, j).wrapping_mul(payload));
+                }
+            }
+        }
+    }
+}
+
+/// Reference for [`Kernels::bits`].
+#[inline(always)]
+pub fn bits(sums: &mut [i32], matrix: Matrix<'_>, weight: i32, events: &[Event]) {
+    for &[i, payload] in events {
+        let add = weight.wrapping_mul(payload);
+        for (sums, byte) in sums.chunks_mut(8).zip(matrix.row(i)) {
+            for (j, s) in sums.iter_mut().enumerate() {
+                *s = s.wrapping_add(add & -i32::from(byte >> j & 1));
+            }
+        }
+    }
+}
+
+/// Reference for [`Kernels::sparse`].
+#[inline(always)]
+pub fn sparse(sums: &mut [i32], row: SparseRow<'_>, payload: i32) {
+    match row.bits {
+        0 => {
+            let add = row.weight.wrapping_mul(payload);
+            for t in row.targets {
+                if let Some(s) = sums.get_mut(usize::from(*t)) {
+                    *s = s.wrapping_add(add);
+                }
+            }
+        }
+        8 => {
+            for (t, w) in row.targets.iter().zip(row.weights) {
+                if let Some(s) = sums.get_mut(usize::from(*t)) {
+                    *s = s.wrapping_add(i32::from(*w as i8).wrapping_mul(payload));
+                }
+            }
+        }
+        bits => {
+            for (j, t) in row.targets.iter().enumerate() {
+                if let Some(s) = sums.get_mut(usize::from(*t)) {
+                    *s = s.wrapping_add(weight_at(row.weights, bits, j).wrapping_mul(payload));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,294 @@
+//! The integer network: what an image is written from.
+//!
+//! Populations of neurons and projections of synapses between them, in the integers that the machine will run.
+//! Readers, quantisers and experiments make one; [`crate::placement`] says which core holds what; and
+//! [`crate::image::write`] turns both into the image.
+
+use serde_json::Value;
+pub use synop_core::image::{CurrentOrder, Reset};
+
+/// Keeps all: a decay of 1 in Q31.
+pub const KEEP: u32 = 1 << 31;
+
+/// A parameter: one value for the population, or one per neuron.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Param {
+    /// The same for all.
+    All(i32),
+    /// One value per neuron.
+    Each(Vec<i32>),
+}
+
+impl From<i32> for Param {
+    fn from(v: i32) -> Self {
+        Param::All(v)
+    }
+}
+
+impl Param {
+    /// Decays in Q31 use all 32 bits; this is the way to state one.
+    pub fn q31(v: u32) -> Param {
+        Param::All(v as i32)
+    }
+}
+
+/// Options of the leaky-integrate-and-fire family; units and order of operations are those of
+/// [`synop_core::neuron`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct Lif {
+    /// Spike above this (membrane units).
+    pub threshold: Param,
+    /// Added to the membrane at every update.
+    pub bias: Param,
+    /// Membrane decay per tick, Q31 ([`KEEP`] keeps all).
+    pub decay: Param,
+    /// A synaptic current between input and membrane.
+    pub current: Option<Current>,
+    /// What a spike does to the membrane.
+    pub reset: Reset,
+    /// Membrane after a reset to value.
+    pub reset_value: Param,
+    /// Membrane at the start of a sample.
+    pub initial: Param,
+    /// Input sums are shifted left by this: a membrane unit is a weight unit × 2^−shift.
+    pub input_shift: u32,
+    /// Ticks of silence after a spike.
+    pub refractory: u32,
+    /// Range of the state; leaving it saturates and is counted.
+    pub range: (i32, i32),
+    /// The lower end of the range is a clamp that the model wants, not a saturation.
+    pub clamp: bool,
+    /// Spike at `≥` instead of `>`.
+    pub greater_equal: bool,
+    /// Several spikes in a tick.
+    pub multi_spike: bool,
+    /// Never spike: an integrator that is read.
+    pub silent: bool,
+    /// Keep nothing from tick to tick.
+    pub stateless: bool,
+    /// Decay after threshold and reset.
+    pub leak_last: bool,
+    /// Growth of the threshold at a spike, and its decay per tick in Q31.
+    pub adaptive: Option<(i32, u32)>,
+    /// Count neurons touched by events, even by events that cancel.
+    pub count_touched: bool,
+    /// Each neuron has a target value for plasticity rules.
+    pub targets: bool,
+    /// A refractory neuron goes on leaking.
+    pub leak_resting: bool,
+    /// The decayed membrane is cut toward zero to a multiple of this (1: not at all).
+    pub grain: i32,
+}
+
+impl Default for Lif {
+    fn default() -> Self {
+        Lif {
+            threshold: Param::All(0),
+            bias: Param::All(0),
+            decay: Param::q31(KEEP),
+            current: None,
+            reset: Reset::Value,
+            reset_value: Param::All(0),
+            initial: Param::All(0),
+            input_shift: 0,
+            refractory: 0,
+            range: (-(1 << 30), 1 << 30),
+            clamp: false,
+            greater_equal: false,
+            multi_spike: false,
+            silent: false,
+            stateless: false,
+            leak_last: false,
+            adaptive: None,
+            count_touched: false,
+            targets: false,
+            leak_resting: false,
+            grain: 1,
+        }
+    }
+}
+
+/// A synaptic current.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Current {
+    /// Decay per tick, Q31.
+    pub decay: Param,
+    /// Order of current and membrane.
+    pub order: CurrentOrder,
+    /// Current to membrane: `mantissa × 2^−shift`, rounded toward zero.
+    pub gain: (i32, u32),
+}
+
+/// What a population is made of.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Kind {
+    /// Events come from outside.
+    Input,
+    /// The leaky-integrate-and-fire family.
+    Lif(Box<Lif>),
+}
+
+/// A population.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Population {
+    /// Its name, unique in the network.
+    pub name: String,
+    /// Number of neurons.
+    pub size: usize,
+    /// What they are.
+    pub kind: Kind,
+    /// Stage of update: 0 for inputs, else 1 to 64. Synapses without delay go to later stages only.
+    pub stage: u32,
+    /// Number of input groups (1 to 4; inputs 0).
+    pub groups: u32,
+    /// Largest absolute payload of an event: 1 for spikes, more for graded inputs and multiple spikes.
+    pub payload_max: u32,
+}
+
+impl Population {
+    /// An input population with payloads up to `payload_max`.
+    pub fn input(name: &str, size: usize, payload_max: u32) -> Population {
+        Population { name: name.into(), size, kind: Kind::Input, stage: 0, groups: 0, payload_max }
+    }
+
+    /// A population of the leaky-integrate-and-fire family with one input group.
+    pub fn lif(name: &str, size: usize, stage: u32, lif: Lif) -> Population {
+        let payload_max = if lif.multi_spike { 65_535 } else { 1 };
+        Population { name: name.into(), size, kind: Kind::Lif(Box::new(lif)), stage, groups: 1, payload_max }
+    }
+}
+
+/// Rows of sparse synapses: row i holds what neuron i of the source reaches.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Rows {
+    /// First synapse of each row, and the end of the last one: `source size + 1` numbers.
+    pub index: Vec<usize>,
+    /// Target neurons.
+    pub targets: Vec<u32>,
+    /// Weights, or empty where one weight serves all.
+    pub weights: Vec<i16>,
+    /// Delays in ticks, or empty where the projection's delay serves all.
+    pub delays: Vec<u16>,
+}
+
+impl Rows {
+    /// Rows from lists of (target, weight).
+    pub fn from_lists(lists: &[Vec<(u32, i16)>]) -> Rows {
+        let mut rows = Rows { index: vec![0], ..Rows::default() };
+        for list in lists {
+            rows.targets.extend(list.iter().map(|s| s.0));
+            rows.weights.extend(list.iter().map(|s| s.1));
+            rows.index.push(rows.targets.len());
+        }
+        rows
+    }
+}
+
+/// Synapses of a projection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Synapses {
+    /// All pairs: `weights[pre · target size + post]`.
+    Dense {
+        /// Bits of a weight: 1 (−1 or +1), 2, 4, 8 or 16.
+        bits: u32,
+        /// Weights, row-major by source neuron.
+        weights: Vec<i16>,
+    },
+    /// Some pairs, each with a weight.
+    Sparse {
+        /// Bits of a weight: 1, 2, 4, 8 or 16; 0: `weight` serves all.
+        bits: u32,
+        /// The common weight where `bits` is 0.
+        weight: i32,
+        /// The synapses.
+        rows: Rows,
+    },
+    /// Some pairs, one weight for all, one bit per pair. A pair that occurs twice must be given to a sparse
+    /// projection beside this one.
+    Bits {
+        /// The common weight.
+        weight: i32,
+        /// The synapses (weights and delays unused).
+        rows: Rows,
+    },
+    /// Neuron i to neuron i.
+    Identity {
+        /// The common weight.
+        weight: i32,
+    },
+}
+
+/// A projection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Projection {
+    /// Its name, unique in the network.
+    pub name: String,
+    /// Number of the source population.
+    pub source: usize,
+    /// Number of the target population.
+    pub target: usize,
+    /// Input group of the target.
+    pub group: u32,
+    /// Delay in ticks; 0 only to a later stage.
+    pub delay: u32,
+    /// The synapses.
+    pub synapses: Synapses,
+    /// Number of the plasticity rule, if the weights learn.
+    pub rule: Option<usize>,
+}
+
+/// Which input groups of each population count in a phase: one bit per group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Phase {
+    /// One mask per population.
+    pub groups: Vec<u32>,
+}
+
+/// A network of integers.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Network {
+    /// Seed of all random draws of the machine.
+    pub seed: u64,
+    /// Populations.
+    pub populations: Vec<Population>,
+    /// Projections.
+    pub projections: Vec<Projection>,
+    /// Plasticity rules, encoded for the core.
+    pub rules: Vec<Vec<u32>>,
+    /// Phases; empty: all groups always count.
+    pub phases: Vec<Phase>,
+    /// What else the host wants to remember in the image: scales, profile, assumptions.
+    pub meta: Value,
+}
+
+impl Network {
+    /// Adds a population and returns its number.
+    pub fn add_population(&mut self, population: Population) -> usize {
+        self.populations.push(population);
+        self.populations.len() - 1
+    }
+
+    /// Adds a projection with one delay and returns its number.
+    pub fn connect(&mut self, source: usize, target: usize, delay: u32, synapses: Synapses) -> usize {
+        let name = |p: usize| self.populations.get(p).map_or("?", |p| p.name.as_str());
+        let name = format!("{}-{}-{}", name(source), name(target), self.projections.len());
+        self.projections.push(Projection { name, source, target, group: 0, delay, synapses, rule: None });
+        self.projections.len() - 1
+    }
+
+    /// The number of the population with this name.
+    pub fn population(&self, name: &str) -> Option<usize> {
+        self.populations.iter().position(|p| p.name == name)
+    }
+
+    /// Synapses in all, stored zeros included.
+    pub fn synapse_count(&self) -> u64 {
+        let size = |p: usize| self.populations.get(p).map_or(0, |p| p.size as u64);
+        let of = |p: &Projection| match &p.synapses {
+            Synapses::Dense { .. } => size(p.source) * size(p.target),
+            Synapses::Sparse { rows, .. } | Synapses::Bits { rows, .. } => rows.targets.len() as u64,
+            Synapses::Identity { .. } => size(p.source),
+        };
+        self.projections.iter().map(of).sum()
+    }
+}

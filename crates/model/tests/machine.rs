@@ -1,0 +1,435 @@
+//! The machine against a plain interpreter of the network, and against itself: any placement, any waking,
+//! machines side by side.
+
+use rand_xoshiro::Xoshiro256PlusPlus;
+use rand_xoshiro::rand_core::{RngCore, SeedableRng};
+use synop_core::counters::NAMES;
+use synop_core::{Count, Machine, Portable, Threefry, Unobserved};
+use synop_model::image::{Blob, write};
+use synop_model::network::{
+    Current, CurrentOrder, Kind, Lif, Network, Param, Population, Reset, Rows, Synapses,
+};
+use synop_model::placement::Placement;
+
+struct Random(Xoshiro256PlusPlus);
+
+impl Random {
+    fn below(&mut self, n: u32) -> u32 {
+        self.0.next_u32() % n
+    }
+    fn within(&mut self, lo: i32, hi: i32) -> i32 {
+        lo + self.below((hi - lo + 1) as u32) as i32
+    }
+    fn coin(&mut self) -> bool {
+        self.below(2) == 1
+    }
+}
+
+fn lif(r: &mut Random, n: usize) -> Lif {
+    let each = |r: &mut Random, lo, hi| {
+        if r.coin() {
+            Param::All(r.within(lo, hi))
+        } else {
+            Param::Each((0..n).map(|_| r.within(lo, hi)).collect())
+        }
+    };
+    let decay = |r: &mut Random| Param::q31(r.0.next_u32() >> 1);
+    Lif {
+        threshold: each(r, 20, 90),
+        bias: if r.coin() { Param::All(0) } else { each(r, -3, 9) },
+        decay: if r.coin() { decay(r) } else { Param::q31(1 << 31) },
+        current: r.coin().then(|| Current {
+            decay: decay(r),
+            order: [
+                CurrentOrder::New,
+                CurrentOrder::Old,
+                CurrentOrder::JumpThenDecay,
+                CurrentOrder::JumpDecayed,
+            ][r.below(4) as usize],
+            gain: if r.coin() { (1, 0) } else { (r.within(-9, 40), 4) },
+        }),
+        reset: [Reset::None, Reset::Value, Reset::Subtract, Reset::ValueNext, Reset::SubtractNext]
+            [r.below(5) as usize],
+        reset_value: each(r, -5, 5),
+        initial: each(r, 0, 10),
+        input_shift: r.below(3),
+        refractory: if r.coin() { 0 } else { r.below(4) },
+        range: if r.coin() { (-100, 150) } else { (-(1 << 30), 1 << 30) },
+        clamp: r.coin(),
+        greater_equal: r.coin(),
+        multi_spike: r.below(4) == 0,
+        silent: r.below(6) == 0,
+        stateless: r.below(8) == 0,
+        leak_last: r.below(6) == 0,
+        adaptive: (r.below(4) == 0).then(|| (r.within(1, 20), r.0.next_u32() >> 1)),
+        ..Lif::default()
+    }
+}
+
+fn synapses(r: &mut Random, source: usize, target: usize, identity: bool) -> Synapses {
+    let bits = [1, 2, 4, 8, 16][r.below(5) as usize];
+    let weight = |r: &mut Random| match bits {
+        1 => r.within(0, 1) as i16 * 2 - 1,
+        2 => r.within(-2, 1) as i16,
+        4 => r.within(-8, 7) as i16,
+        _ => r.within(-30, 40) as i16,
+    };
+    let kind = r.below(if identity { 5 } else { 4 });
+    if kind == 0 {
+        return Synapses::Dense { bits, weights: (0..source * target).map(|_| weight(r)).collect() };
+    }
+    let mut rows = Rows { index: vec![0], ..Rows::default() };
+    for _ in 0..source {
+        for t in 0..target as u32 {
+            let copies = if kind == 3 { u32::from(r.below(3) == 0) } else { r.below(8).saturating_sub(5) };
+            for _ in 0..copies {
+                rows.targets.push(t);
+                rows.weights.push(weight(r));
+                rows.delays.push(1 + r.below(4) as u16);
+            }
+        }
+        rows.index.push(rows.targets.len());
+    }
+    match kind {
+        1 => Synapses::Sparse { bits, weight: 0, rows },
+        2 => Synapses::Sparse { bits: 0, weight: r.within(-9, 20), rows },
+        3 => Synapses::Bits { weight: r.within(-9, 20), rows },
+        _ => Synapses::Identity { weight: r.within(-9, 20) },
+    }
+}
+
+fn network(seed: u64) -> Network {
+    let r = &mut Random(Xoshiro256PlusPlus::seed_from_u64(seed));
+    let mut net = Network { seed, ..Network::default() };
+    let size = |r: &mut Random| 1 + r.below(150) as usize;
+    let n = size(r);
+    net.add_population(Population::input("in", n, 3));
+    for i in 0..2 + r.below(2) {
+        let n = if r.below(3) == 0 { net.populations[0].size } else { size(r) };
+        let mut p = Population::lif(&format!("p{i}"), n, 1 + i, lif(r, n));
+        p.groups = 1 + r.below(3);
+        p.payload_max = p.payload_max.min(5);
+        net.add_population(p);
+    }
+    for source in 0..net.populations.len() {
+        for target in 1..net.populations.len() {
+            if r.below(3) == 0 {
+                continue;
+            }
+            let (s, t) = (net.populations[source].clone(), net.populations[target].clone());
+            let forward = t.stage > s.stage;
+            let delay = if forward { r.below(3) } else { 1 + r.below(5) };
+            let same = s.size == t.size;
+            let number = net.connect(source, target, delay, synapses(r, s.size, t.size, same));
+            net.projections[number].group = r.below(t.groups);
+        }
+    }
+    net
+}
+
+fn inputs(seed: u64, n: usize, ticks: usize) -> Vec<Vec<[i32; 2]>> {
+    let r = &mut Random(Xoshiro256PlusPlus::seed_from_u64(seed ^ 0x5eed));
+    let quiet = |t: usize| (12..18).contains(&t);
+    (0..ticks)
+        .map(|t| {
+            let spikes = (0..n as i32).filter(|_| !quiet(t) && r.below(5) == 0).collect::<Vec<_>>();
+            spikes.into_iter().map(|i| [i, [1, 1, 1, -2, 3][r.below(5) as usize]]).collect()
+        })
+        .collect()
+}
+
+/// The network, neuron by neuron and synapse by synapse, in wide integers.
+struct Interpreter<'n> {
+    net: &'n Network,
+    v: Vec<Vec<i64>>,
+    current: Vec<Vec<i64>>,
+    refractory: Vec<Vec<u32>>,
+    adapt: Vec<Vec<i64>>,
+    /// history[tick][population] = events
+    history: Vec<Vec<Vec<[i32; 2]>>>,
+}
+
+fn at(p: &Param, i: usize) -> i64 {
+    match p {
+        Param::All(v) => (*v).into(),
+        Param::Each(v) => v[i].into(),
+    }
+}
+
+fn decayed(v: i64, p: &Param, i: usize) -> i64 {
+    let d = i64::from(at(p, i) as i32 as u32);
+    v.signum() * ((v.abs() * d) >> 31)
+}
+
+impl<'n> Interpreter<'n> {
+    fn new(net: &'n Network) -> Self {
+        let zero = || net.populations.iter().map(|p| vec![0i64; p.size]).collect::<Vec<_>>();
+        let mut v = zero();
+        for (p, v) in net.populations.iter().zip(&mut v) {
+            if let Kind::Lif(l) = &p.kind {
+                v.iter_mut().enumerate().for_each(|(i, v)| *v = at(&l.initial, i));
+            }
+        }
+        let refractory = net.populations.iter().map(|p| vec![0u32; p.size]).collect();
+        Interpreter { net, v, current: zero(), refractory, adapt: zero(), history: Vec::new() }
+    }
+
+    fn synapses(&self, number: usize, source: usize) -> Vec<(usize, i64, u32)> {
+        let p = &self.net.projections[number];
+        let n = self.net.populations[p.target].size;
+        match &p.synapses {
+            Synapses::Dense { weights, .. } => {
+                (0..n).map(|t| (t, weights[source * n + t].into(), p.delay)).collect()
+            }
+            Synapses::Sparse { bits, weight, rows } => (rows.index[source]..rows.index[source + 1])
+                .map(|s| {
+                    let w = if *bits == 0 { i64::from(*weight) } else { rows.weights[s].into() };
+                    (rows.targets[s] as usize, w, rows.delays.get(s).map_or(p.delay, |d| (*d).into()))
+                })
+                .collect(),
+            Synapses::Bits { weight, rows } => (rows.index[source]..rows.index[source + 1])
+                .map(|s| (rows.targets[s] as usize, (*weight).into(), p.delay))
+                .collect(),
+            Synapses::Identity { weight } => vec![(source, (*weight).into(), p.delay)],
+        }
+    }
+
+    fn step(&mut self, input: &[[i32; 2]]) {
+        let tick = self.history.len();
+        let mut now = vec![Vec::new(); self.net.populations.len()];
+        now[0] = input.to_vec();
+        self.history.push(now);
+        let stages = self.net.populations.iter().map(|p| p.stage).max().unwrap_or(0);
+        for stage in 1..=stages {
+            for q in 0..self.net.populations.len() {
+                if self.net.populations[q].stage == stage {
+                    let sums = self.sums(q, tick);
+                    let events = self.update(q, &sums);
+                    self.history[tick][q] = events;
+                }
+            }
+        }
+    }
+
+    fn sums(&self, target: usize, tick: usize) -> Vec<i64> {
+        let mut sums = vec![0i64; self.net.populations[target].size];
+        for (number, p) in self.net.projections.iter().enumerate().filter(|(_, p)| p.target == target) {
+            for age in 0..=tick.min(8) {
+                for e in &self.history[tick - age][p.source] {
+                    for (t, w, delay) in self.synapses(number, e[0] as usize) {
+                        if delay as usize == age {
+                            sums[t] += w * i64::from(e[1]);
+                        }
+                    }
+                }
+            }
+        }
+        sums
+    }
+
+    fn update(&mut self, q: usize, sums: &[i64]) -> Vec<[i32; 2]> {
+        let p = &self.net.populations[q];
+        let Kind::Lif(l) = &p.kind else { return Vec::new() };
+        let mut events = Vec::new();
+        for i in 0..p.size {
+            let grown = if l.adaptive.is_some() { self.adapt[q][i] } else { 0 };
+            let th = at(&l.threshold, i) + grown;
+            let above = |v: i64| !l.silent && (v > th || (l.greater_equal && v == th));
+            let mut v = self.v[q][i];
+            let was_above = above(v);
+            if l.reset == Reset::ValueNext && was_above {
+                v = at(&l.reset_value, i);
+            }
+            let drive = sums[i] << l.input_shift;
+            let seen = match &l.current {
+                None => drive,
+                Some(c) => {
+                    let old = self.current[q][i];
+                    let (new, seen) = match c.order {
+                        CurrentOrder::New => {
+                            let x = decayed(old, &c.decay, i) + drive;
+                            (x, x)
+                        }
+                        CurrentOrder::Old => (decayed(old, &c.decay, i) + drive, old),
+                        CurrentOrder::JumpThenDecay => (decayed(old + drive, &c.decay, i), old + drive),
+                        CurrentOrder::JumpDecayed => {
+                            let x = decayed(old + drive, &c.decay, i);
+                            (x, x)
+                        }
+                    };
+                    self.current[q][i] = new;
+                    let product = seen * i64::from(c.gain.0);
+                    product.signum() * (product.abs() >> c.gain.1)
+                }
+            };
+            let kept = if l.stateless {
+                0
+            } else if l.leak_last {
+                v
+            } else {
+                decayed(v, &l.decay, i)
+            };
+            let late = if l.reset == Reset::SubtractNext && was_above { th } else { 0 };
+            let mut next = (kept + seen + at(&l.bias, i) - late).clamp(l.range.0.into(), l.range.1.into());
+            let resting = self.refractory[q][i] > 0;
+            if resting {
+                next = v;
+            }
+            let fires = above(next) && !resting;
+            let count = if l.multi_spike && fires && th > 0 {
+                (next / th).min(p.payload_max.into())
+            } else {
+                i64::from(fires)
+            };
+            if fires && l.reset == Reset::Value {
+                next = at(&l.reset_value, i);
+            }
+            if fires && l.reset == Reset::Subtract {
+                next -= count * th;
+            }
+            if l.leak_last {
+                next = decayed(next, &l.decay, i);
+            }
+            if let Some((add, decay)) = l.adaptive {
+                let a = &mut self.adapt[q][i];
+                *a = ((*a * i64::from(decay)) >> 31) + if fires { i64::from(add) } else { 0 };
+            }
+            let r = &mut self.refractory[q][i];
+            *r = if fires { l.refractory } else { r.saturating_sub(1) };
+            self.v[q][i] = next;
+            if count != 0 {
+                events.push([i as i32, count as i32]);
+            }
+        }
+        events
+    }
+}
+
+/// Spikes per tick and population, membranes per population, counters per population.
+type Trace = (Vec<Vec<Vec<[i32; 2]>>>, Vec<Vec<i32>>, Vec<Vec<u64>>);
+
+fn run(net: &Network, placement: &Placement, input: &[Vec<[i32; 2]>], wake: bool) -> Trace {
+    let blob = write(net, placement).expect("the network is valid");
+    let image = blob.image().expect("checked");
+    let mut arena = vec![0u64; image.memory(0..image.cores).words()];
+    let mut machine = Machine::new(image, &mut arena).expect("enough memory");
+    let mut spikes = Vec::new();
+    for events in input {
+        for piece in 0..image.pieces {
+            let p = image.piece(piece).expect("in range");
+            if p.population == 0 {
+                let (first, end) = (p.population_first as i32, (p.population_first + p.count) as i32);
+                let mine: Vec<_> = events
+                    .iter()
+                    .filter(|e| (first..end).contains(&e[0]))
+                    .map(|e| [e[0] - first, e[1]])
+                    .collect();
+                machine.inject(piece, &mine).expect("valid");
+            }
+        }
+        if wake {
+            machine.wake_all();
+        }
+        machine.step(&Portable, &mut Threefry::<13>::new(1), &mut Unobserved);
+        spikes.push(populations(net, &blob, |piece| {
+            let age = u32::from(image.piece(piece).expect("in range").delay_max > 0);
+            let p = image.piece(piece).expect("in range");
+            if age == 0 {
+                return Vec::new();
+            }
+            machine.sent(piece, 1).iter().map(|e| [e[0] + p.population_first as i32, e[1]]).collect()
+        }));
+    }
+    let membranes = populations(net, &blob, |p| machine.membranes(p).to_vec());
+    let mut counters = vec![vec![0u64; NAMES.len()]; net.populations.len()];
+    for piece in 0..image.pieces {
+        let p = image.piece(piece).expect("in range");
+        for (sum, c) in counters[p.population as usize].iter_mut().zip(machine.counters(piece).row()) {
+            *sum += c;
+        }
+    }
+    (spikes, membranes, counters)
+}
+
+/// Concatenates what the pieces of each population give, in the order of their neurons.
+fn populations<T>(net: &Network, blob: &Blob, of: impl Fn(u32) -> Vec<T>) -> Vec<Vec<T>> {
+    let image = blob.image().expect("checked");
+    let mut all: Vec<Vec<(u32, Vec<T>)>> = net.populations.iter().map(|_| Vec::new()).collect();
+    for piece in 0..image.pieces {
+        let p = image.piece(piece).expect("in range");
+        all[p.population as usize].push((p.population_first, of(piece)));
+    }
+    all.into_iter()
+        .map(|mut parts| {
+            parts.sort_by_key(|p| p.0);
+            parts.into_iter().flat_map(|p| p.1).collect()
+        })
+        .collect()
+}
+
+const TICKS: usize = 30;
+
+#[test]
+fn the_machine_agrees_with_a_plain_interpreter() {
+    let mut fired = 0;
+    for seed in 0..60 {
+        let net = network(seed);
+        let input = inputs(seed, net.populations[0].size, TICKS);
+        let (spikes, membranes, _) = run(&net, &Placement::one_core(&net), &input, false);
+        let mut plain = Interpreter::new(&net);
+        for events in &input {
+            plain.step(events);
+        }
+        for (q, p) in net.populations.iter().enumerate().skip(1) {
+            let delayed = net.projections.iter().any(|c| {
+                c.source == q
+                    && (c.delay > 0
+                        || matches!(&c.synapses, Synapses::Sparse { rows, .. } if !rows.delays.is_empty()))
+            });
+            let expected: Vec<i32> = plain.v[q].iter().map(|v| *v as i32).collect();
+            assert_eq!(membranes[q], expected, "seed {seed}, membranes of {}", p.name);
+            for (t, s) in spikes.iter().enumerate().filter(|_| delayed) {
+                assert_eq!(s[q], plain.history[t][q], "seed {seed}, tick {t}, spikes of {}", p.name);
+                fired += s[q].len();
+            }
+        }
+    }
+    assert!(fired > 1000, "the networks hardly fire: {fired}");
+}
+
+#[test]
+fn waking_every_neuron_every_tick_changes_nothing() {
+    for seed in 0..40 {
+        let net = network(seed);
+        let input = inputs(seed, net.populations[0].size, TICKS);
+        let placement = Placement::one_core(&net);
+        assert_eq!(run(&net, &placement, &input, false), run(&net, &placement, &input, true), "seed {seed}");
+    }
+}
+
+#[test]
+fn any_placement_gives_the_same_spikes_membranes_and_work() {
+    for seed in 0..40 {
+        let mut net = network(seed);
+        net.projections.retain(|p| !matches!(p.synapses, Synapses::Identity { .. }));
+        let input = inputs(seed, net.populations[0].size, TICKS);
+        let one = run(&net, &Placement::one_core(&net), &input, false);
+        for placement in [Placement::tiled(&net, 17), Placement::spread(&net, 3)] {
+            let other = run(&net, &placement, &input, false);
+            assert_eq!(one.0, other.0, "seed {seed}: spikes");
+            assert_eq!(one.1, other.1, "seed {seed}: membranes");
+            for (a, b) in one.2.iter().zip(&other.2) {
+                for count in [
+                    Count::StoredEvents,
+                    Count::EffectiveEvents,
+                    Count::Accumulates,
+                    Count::Updates,
+                    Count::Spikes,
+                    Count::StateSaturations,
+                ] {
+                    assert_eq!(a[count as usize], b[count as usize], "seed {seed}: {count:?}");
+                }
+            }
+        }
+    }
+}

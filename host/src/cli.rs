@@ -1,0 +1,227 @@
+//! The command line: the common options, the table of commands, and the way out.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use serde::Serialize;
+
+use crate::Failure;
+use crate::commands;
+
+/// Emulate spiking networks on neuromorphic chips: what they cost, what they learn, where they fit
+#[derive(Debug, Parser)]
+#[command(name = "synop", version, max_term_width = 100)]
+#[command(after_help = "\
+Exit code: 0 done, 1 the work failed, 2 bad use or bad input.
+Standard output carries the result, standard error everything else.")]
+pub struct Cli {
+    /// What every command takes.
+    #[command(flatten)]
+    pub common: Common,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The options that every command takes.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Common options")]
+pub struct Common {
+    /// Seed of everything random; the same seed gives the same result [default: 1]
+    #[arg(long, global = true, value_name = "N")]
+    pub seed: Option<u64>,
+    /// Print exactly one JSON object on standard output
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Write the report and its tables to this folder
+    #[arg(long, global = true, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Threads to use; results do not depend on it [default: one per processor]
+    #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub threads: Option<u16>,
+    /// Folder of the data sets [default: $SYNOP_DATA, else ../shared/data]
+    #[arg(long, global = true, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+}
+
+impl Common {
+    /// The seed, 1 unless given.
+    pub fn seed(&self) -> u64 {
+        self.seed.unwrap_or(1)
+    }
+
+    /// The number of threads: as given, else one per processor.
+    pub fn threads(&self) -> usize {
+        match self.threads {
+            Some(threads) => usize::from(threads),
+            None => std::thread::available_parallelism().map_or(1, usize::from),
+        }
+    }
+
+    /// Runs `work` with [`Self::threads`] threads for every parallel iterator inside it.
+    ///
+    /// # Errors
+    /// The work failed: the threads cannot be started.
+    pub fn in_pool<T: Send>(&self, work: impl FnOnce() -> T + Send) -> Result<T, Failure> {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(self.threads()).build().map_err(|error| {
+            Failure::work(format_args!("cannot start threads: {error}"))
+                .place("--threads")
+                .found(self.threads())
+                .mend("use fewer threads")
+        })?;
+        Ok(pool.install(work))
+    }
+
+    /// The folder of the data sets: `--data`, else `$SYNOP_DATA`, else `../shared/data`.
+    pub fn data_dir(&self) -> PathBuf {
+        match &self.data {
+            Some(folder) => folder.clone(),
+            None => std::env::var_os("SYNOP_DATA")
+                .filter(|folder| !folder.is_empty())
+                .map_or_else(|| PathBuf::from("../shared/data"), PathBuf::from),
+        }
+    }
+
+    /// Prints the result: with `--json` the value as one JSON object, else the text.
+    ///
+    /// # Errors
+    /// The work failed: the value is not expressible in JSON or standard output is closed.
+    pub fn print(&self, value: &impl Serialize, text: impl FnOnce() -> String) -> Result<(), Failure> {
+        if !self.json {
+            return print_text(&text());
+        }
+        let json = serde_json::to_string_pretty(value)
+            .map_err(|error| Failure::work(format_args!("the result is not JSON: {error}")))?;
+        print_text(&json)
+    }
+}
+
+/// Prints text on standard output and ends it with a line end.
+///
+/// A reader that stops early, such as `head`, is no failure.
+///
+/// # Errors
+/// The work failed: standard output cannot be written to.
+pub fn print_text(text: &str) -> Result<(), Failure> {
+    let mut out = io::stdout().lock();
+    let end = if text.ends_with('\n') { "" } else { "\n" };
+    match write!(out, "{text}{end}").and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Failure::cannot_write("standard output", &error))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Says something on standard error that the user should know.
+pub fn warn(text: impl std::fmt::Display) {
+    eprintln!("warning: {text}");
+}
+
+/// The table of commands: a name for the enum and the module in [`commands`] with its
+/// `Args` and `run`. The help text of a command is the doc comment of its `Args`.
+macro_rules! commands {
+    ($($Name:ident = $module:ident,)*) => {
+        /// The commands, in the order of the help.
+        #[derive(Debug, Subcommand)]
+        pub enum Command {
+            $(#[allow(missing_docs)] $Name(commands::$module::Args),)*
+        }
+
+        impl Command {
+            /// Runs the command.
+            ///
+            /// # Errors
+            /// What the command reports.
+            pub fn run(&self, common: &Common) -> Result<(), Failure> {
+                match self {
+                    $(Self::$Name(args) => commands::$module::run(args, common),)*
+                }
+            }
+        }
+    };
+}
+
+// One line per command; alphabetical.
+commands! {
+    Attractor = attractor,
+    Chips = chips,
+    Completions = completions,
+    Demo = demo,
+    Devices = devices,
+    Encode = encode,
+    Rule = rule,
+}
+
+/// Parses the command line, runs the command and turns its end into an exit code.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match cli.command.run(&cli.common) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("error: {failure}");
+            ExitCode::from(failure.exit_code())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    /// A path of subcommands and its definition, depth first.
+    fn walk(path: &str, command: &clap::Command, see: &mut impl FnMut(&str, &clap::Command)) {
+        for sub in command.get_subcommands() {
+            let path = format!("{path} {}", sub.get_name());
+            see(&path, sub);
+            walk(&path, sub, see);
+        }
+    }
+
+    /// Splits an example as a shell would: quotes group, a pipe or redirection ends it.
+    fn words(example: &str) -> Vec<String> {
+        let mut words = vec![String::new()];
+        let mut quote = None;
+        for c in example.chars() {
+            match (quote, c) {
+                (None, '|' | '>' | '#') => break,
+                (None, '\'' | '"') => quote = Some(c),
+                (Some(q), c) if c == q => quote = None,
+                (None, ' ') => words.push(String::new()),
+                (_, c) => words.last_mut().unwrap().push(c),
+            }
+        }
+        words.retain(|word| !word.is_empty());
+        words
+    }
+
+    #[test]
+    fn the_definition_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_explains_itself_with_examples_that_parse() {
+        let root = Cli::command();
+        walk("synop", &root, &mut |path, command| {
+            assert!(command.get_about().is_some(), "{path}: no description");
+            if command.has_subcommands() {
+                return;
+            }
+            let help = command.get_after_help().map(ToString::to_string);
+            let help = help.unwrap_or_else(|| panic!("{path}: no examples in its after_help"));
+            let examples: Vec<_> =
+                help.lines().map(str::trim).filter(|line| line.starts_with("synop ")).collect();
+            assert!(!examples.is_empty(), "{path}: no examples in its after_help");
+            for example in examples {
+                if let Err(error) = Cli::try_parse_from(words(example)) {
+                    panic!("{path}: the example `{example}` does not parse: {error}");
+                }
+                assert!(example.len() <= 96, "{path}: long example: {example}");
+            }
+        });
+    }
+}

@@ -1,0 +1,333 @@
+//! On-chip local learning of a classifier: hidden spiking neurons, integrating readouts, and two rules.
+//!
+//! A sample is driven into the chip tick by tick. At its end the readout membranes `o` are read; class `k` is in
+//! error where `a_k·o_k ≤ margin` (`a` = +1 for the label, else −1). Error neurons send `a_k` over fixed random
+//! weights into a second input group of the hidden neurons, which never enters their membranes, and the rules run:
+//!
+//! * readout: `dV = rate/8 · t·e·x1`, `x1` = spikes of the hidden neuron in the sample;
+//! * hidden:  `dW = rate/65536 · x1·y1·(g − 1)`, `x1` = a saturating trace of the graded input, `y1` = ticks in
+//!   which the membrane was near the threshold, `g` = the feedback, −1 = what a spike costs.
+//!
+//! All of it is integers in the machine: no gradient goes back through time or through weights.
+
+use crate::Failure;
+use rand_core::{RngCore, SeedableRng};
+use rand_xoshiro::Xoshiro256PlusPlus;
+use synop_core::{Count, Image, Kernels, Machine, Threefry, Unobserved};
+use synop_model::image::{Blob, write};
+use synop_model::network::{Lif, Network, Param, Phase, Population, Reset, Synapses};
+use synop_model::placement::Placement;
+use synop_model::rule::RuleSpec;
+
+/// Shape and constants of the network and its rules.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Setup {
+    /// Input channels.
+    pub inputs: usize,
+    /// Largest absolute input value.
+    pub input_max: u32,
+    /// Hidden neurons.
+    pub hidden: usize,
+    /// Classes.
+    pub classes: usize,
+    /// Hidden threshold, in units of weight × input.
+    pub threshold: i32,
+    /// Membrane decay per tick of the hidden neurons.
+    pub decay: f64,
+    /// Standard deviation of the first hidden and of the feedback weights.
+    pub spread: f64,
+    /// A class is in error up to this readout (times its sign).
+    pub margin: i32,
+    /// Saturation of the input trace.
+    pub trace_max: i32,
+    /// log2 of the hidden rule's denominator at rate 1.
+    pub hidden_shift: u32,
+    /// Whether hidden weights learn.
+    pub plastic_hidden: bool,
+    /// Seed of weights, order and draws.
+    pub seed: u64,
+}
+
+/// Populations of the network, in the order of their pieces.
+const INPUT: u32 = 0;
+const ERROR: u32 = 1;
+const HIDDEN: u32 = 2;
+const READOUT: u32 = 3;
+/// Numbers of the rules.
+const READOUT_RULE: u32 = 0;
+const HIDDEN_RULE: u32 = 1;
+
+impl Setup {
+    /// The two rules as text; [`RuleSpec`] compiles them.
+    pub fn rules(&self) -> [String; 2] {
+        let readout = format!(
+            "rule readout {{ x1: decay 1 add 1; end of sample; rounding stochastic; bounds -127 127\n\
+             error e = (t*u <= {}); dw = 2^-3*r*t*e*x1 }}",
+            self.margin
+        );
+        let hidden = format!(
+            "rule hidden {{ x1: decay 0.5 add 1 max {max}; y1: decay 1 window 1; end of sample\n\
+             rounding stochastic; bounds -127 127; window h = (|u - threshold| < {width}); g: group 1\n\
+             dw = 2^-{shift}*r*x1*y1*g - 2^-{shift}*r*x1*y1 }}",
+            max = self.trace_max,
+            width = self.threshold / 2,
+            shift = self.hidden_shift,
+        );
+        [readout, hidden]
+    }
+
+    /// The untrained network.
+    ///
+    /// # Errors
+    /// Bad input: a rule does not compile.
+    pub fn network(&self) -> Result<Network, Failure> {
+        let mut random = Xoshiro256PlusPlus::seed_from_u64(self.seed);
+        let mut net = Network { seed: self.seed, ..Network::default() };
+        for text in &self.rules() {
+            let encoded = RuleSpec::parse(text).and_then(|rule| rule.encode());
+            net.rules
+                .push(encoded.map_err(|error| Failure::bad_input(format_args!("learning rule: {error}")))?);
+        }
+        let input = net.add_population(Population::input("input", self.inputs, self.input_max));
+        let error = net.add_population(Population::input("error", self.classes, 1));
+        let neuron = Lif {
+            threshold: Param::All(self.threshold),
+            decay: Param::q31((self.decay * f64::from(1u32 << 31)) as u32),
+            reset: Reset::SubtractNext,
+            ..Lif::default()
+        };
+        let mut population = Population::lif("hidden", self.hidden, 1, neuron);
+        population.groups = 2;
+        let hidden = net.add_population(population);
+        let integrator = Lif { silent: true, targets: true, ..Lif::default() };
+        let readout = net.add_population(Population::lif("readout", self.classes, 2, integrator));
+        let weights = |random: &mut _, n| (0..n).map(|_| normal_weight(random, self.spread)).collect();
+        let first = weights(&mut random, self.inputs * self.hidden);
+        let feedback = weights(&mut random, self.classes * self.hidden);
+        let up = net.connect(input, hidden, 0, Synapses::Dense { bits: 8, weights: first });
+        let down = net.connect(error, hidden, 0, Synapses::Dense { bits: 8, weights: feedback });
+        let zero = vec![0; self.hidden * self.classes];
+        let out = net.connect(hidden, readout, 0, Synapses::Dense { bits: 8, weights: zero });
+        net.projections[up].rule = Some(HIDDEN_RULE as usize);
+        net.projections[down].group = 1;
+        net.projections[out].rule = Some(READOUT_RULE as usize);
+        net.phases = vec![Phase { groups: vec![0, 0, 1, 1] }];
+        Ok(net)
+    }
+
+    /// The untrained image.
+    ///
+    /// # Errors
+    /// Bad input: the network does not fit an image.
+    pub fn image(&self) -> Result<Blob, Failure> {
+        let network = self.network()?;
+        write(&network, &Placement::one_core(&network))
+            .map_err(|error| Failure::bad_input(format_args!("{error}")))
+    }
+}
+
+/// A weight drawn from a normal distribution, rounded, within ±127 (Box–Muller).
+fn normal_weight(random: &mut Xoshiro256PlusPlus, spread: f64) -> i16 {
+    let mut uniform = || ((random.next_u64() >> 11) as f64 + 0.5) / (1u64 << 53) as f64;
+    let (u, v) = (uniform(), uniform());
+    let normal = (-2.0 * u.ln()).sqrt() * (std::f64::consts::TAU * v).cos();
+    (normal * spread).round().clamp(-127.0, 127.0) as i16
+}
+
+/// A sample: one row of input values per tick.
+pub type Drive = Vec<Vec<i32>>;
+
+/// Samples with their labels.
+#[derive(Debug, Clone, Default)]
+pub struct Samples {
+    /// Drives, all of one shape.
+    pub drives: Vec<Drive>,
+    /// Classes.
+    pub labels: Vec<u8>,
+}
+
+/// A learner on a machine.
+pub struct Learner<'a, K> {
+    setup: Setup,
+    /// The machine; its counters are everything that happened since the last [`Learner::evaluate`] began.
+    pub machine: Machine<'a>,
+    kernels: K,
+    draws: Threefry<13>,
+}
+
+/// What an evaluation found.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Evaluation {
+    /// Right answers.
+    pub right: usize,
+    /// Samples.
+    pub samples: usize,
+    /// Ticks.
+    pub ticks: u64,
+    /// Counters of each piece, in the core's order.
+    pub counters: Vec<Vec<u64>>,
+    /// Counters of each tick, summed over pieces: what a latency model sees.
+    pub per_tick: Vec<TickWork>,
+}
+
+/// The work of one tick.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct TickWork {
+    /// Synaptic events.
+    pub events: u64,
+    /// Neuron updates.
+    pub updates: u64,
+    /// Spikes.
+    pub spikes: u64,
+    /// Packets.
+    pub packets: u64,
+}
+
+impl Evaluation {
+    /// Share of right answers.
+    pub fn accuracy(&self) -> f64 {
+        self.right as f64 / self.samples.max(1) as f64
+    }
+
+    /// A count of one piece.
+    pub fn count(&self, piece: u32, count: Count) -> u64 {
+        self.counters.get(piece as usize).and_then(|row| row.get(count as usize)).copied().unwrap_or(0)
+    }
+
+    /// Spikes of hidden neurons per sample.
+    pub fn spikes_per_sample(&self) -> f64 {
+        self.count(HIDDEN, Count::Spikes) as f64 / self.samples.max(1) as f64
+    }
+}
+
+impl<'a, K: Kernels> Learner<'a, K> {
+    /// A learner over a checked image and memory for it.
+    ///
+    /// # Errors
+    /// The work failed: the memory is too small.
+    pub fn new(setup: &Setup, image: Image<'a>, arena: &'a mut [u64], kernels: K) -> Result<Self, Failure> {
+        let machine = Machine::new(image, arena).map_err(|error| Failure::work(format_args!("{error}")))?;
+        Ok(Learner { setup: setup.clone(), machine, kernels, draws: Threefry::new(setup.seed) })
+    }
+
+    fn step(&mut self) {
+        self.machine.step(&self.kernels, &mut self.draws, &mut Unobserved);
+    }
+
+    fn present(&mut self, drive: &Drive) -> Result<(), Failure> {
+        self.machine.rest();
+        for values in drive {
+            self.drive(INPUT, values)?;
+            self.step();
+        }
+        Ok(())
+    }
+
+    fn drive(&mut self, piece: u32, values: &[i32]) -> Result<(), Failure> {
+        self.machine.drive(piece, values).map_err(|error| Failure::bad_input(format_args!("input: {error}")))
+    }
+
+    /// Learns one sample; `rate` is the third factor of both rules.
+    ///
+    /// # Errors
+    /// Bad input: the drive does not fit the network.
+    pub fn learn(&mut self, drive: &Drive, label: u8, rate: i32) -> Result<(), Failure> {
+        self.present(drive)?;
+        let sign = |k: usize| if k == usize::from(label) { 1 } else { -1 };
+        let readout = self.machine.membranes(READOUT);
+        let wrong = |(k, o): (usize, &i32)| if sign(k) * o <= self.setup.margin { sign(k) } else { 0 };
+        let errors: Vec<i32> = readout.iter().enumerate().map(wrong).collect();
+        if errors.iter().all(|e| *e == 0) {
+            return Ok(());
+        }
+        for (k, target) in self.machine.targets_mut(READOUT).iter_mut().enumerate() {
+            *target = sign(k);
+        }
+        self.drive(ERROR, &errors)?;
+        self.step();
+        self.machine.set_third_factor(READOUT_RULE, rate);
+        self.machine.set_third_factor(HIDDEN_RULE, if self.setup.plastic_hidden { rate } else { 0 });
+        self.machine.learn_sample(&mut self.draws);
+        Ok(())
+    }
+
+    /// Learns all samples once per epoch, in an order drawn from the seed.
+    ///
+    /// # Errors
+    /// Bad input: a drive does not fit the network.
+    pub fn train(
+        &mut self,
+        samples: &Samples,
+        rates: &[i32],
+        mut progress: impl FnMut(usize),
+    ) -> Result<u64, Failure> {
+        let mut random = Xoshiro256PlusPlus::seed_from_u64(self.setup.seed ^ 0x0bde_2025);
+        let mut order: Vec<usize> = (0..samples.labels.len()).collect();
+        let mut presented = 0;
+        for rate in rates {
+            for i in (1..order.len()).rev() {
+                order.swap(i, (random.next_u64() % (i as u64 + 1)) as usize);
+            }
+            for &i in &order {
+                self.learn(&samples.drives[i], samples.labels[i], *rate)?;
+                presented += 1;
+                progress(1);
+            }
+        }
+        Ok(presented)
+    }
+
+    /// Classifies all samples without learning: the class with the largest readout, the first on a tie.
+    ///
+    /// # Errors
+    /// Bad input: a drive does not fit the network.
+    pub fn evaluate(&mut self, samples: &Samples) -> Result<Evaluation, Failure> {
+        let mut found = Evaluation { samples: samples.labels.len(), ..Evaluation::default() };
+        let before = self.counters();
+        for (drive, label) in samples.drives.iter().zip(&samples.labels) {
+            self.machine.rest();
+            for values in drive {
+                let start = self.work();
+                self.drive(INPUT, values)?;
+                self.step();
+                let end = self.work();
+                found.per_tick.push(TickWork {
+                    events: end.events - start.events,
+                    updates: end.updates - start.updates,
+                    spikes: end.spikes - start.spikes,
+                    packets: end.packets - start.packets,
+                });
+            }
+            found.ticks += drive.len() as u64;
+            let readout = self.machine.membranes(READOUT);
+            let mut best = 0;
+            for (k, o) in readout.iter().enumerate() {
+                if *o > readout[best] {
+                    best = k;
+                }
+            }
+            found.right += usize::from(best == usize::from(*label));
+        }
+        found.counters = self.counters();
+        for (row, before) in found.counters.iter_mut().zip(before) {
+            for (count, before) in row.iter_mut().zip(before) {
+                *count -= before;
+            }
+        }
+        Ok(found)
+    }
+
+    /// Counters of all pieces.
+    pub fn counters(&self) -> Vec<Vec<u64>> {
+        (0..self.machine.image().pieces).map(|p| self.machine.counters(p).row().to_vec()).collect()
+    }
+
+    fn work(&self) -> TickWork {
+        TickWork {
+            events: self.machine.total(Count::StoredEvents),
+            updates: self.machine.total(Count::Updates),
+            spikes: self.machine.total(Count::Spikes),
+            packets: self.machine.total(Count::Packets),
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! The `synop` command.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    synop::cli::main()
+}

@@ -1,0 +1,202 @@
+//! The gradient by the weights, and Adam's step, block by block while it is in cache.
+
+use super::kernels::{Entry, Gather, Span, vectorised};
+use super::network::{Connection, Network, Neuron};
+use super::pass::{Tape, for_chunks};
+use super::samples::Samples;
+
+/// Inputs whose weights form one block of work.
+const BLOCK: usize = 32;
+
+/// Adam (Kingma and Ba 2015) with the usual constants.
+#[derive(Debug, Clone)]
+pub struct Adam {
+    /// Step size.
+    pub learning_rate: f32,
+    /// Whether decays are learnt.
+    pub learn_decay: bool,
+    /// Whether thresholds are learnt.
+    pub learn_threshold: bool,
+    updates: i32,
+    layers: Vec<LayerState>,
+}
+
+const BETA1: f32 = 0.9;
+const BETA2: f32 = 0.999;
+const EPSILON: f32 = 1e-8;
+
+#[derive(Debug, Clone, Default)]
+struct LayerState {
+    gradient: Vec<f32>,
+    weights: Moments,
+    bias_gradient: Vec<f32>,
+    bias: Moments,
+    scalars: Moments,
+    /// The layer's inputs of the batch, sorted by input: which rows, and how much.
+    spans: Vec<Span>,
+    entries: Vec<Entry>,
+}
+
+#[derive(Debug, Clone, Default)]
+struct Moments {
+    first: Vec<f32>,
+    second: Vec<f32>,
+}
+
+impl Moments {
+    fn zeros(length: usize) -> Self {
+        Self { first: vec![0.0; length], second: vec![0.0; length] }
+    }
+}
+
+/// Step size and denominator scale of one update, bias-corrected.
+#[derive(Clone, Copy)]
+struct Rates {
+    step: f32,
+    root: f32,
+}
+
+impl Rates {
+    fn apply(self, values: &mut [f32], gradient: &[f32], first: &mut [f32], second: &mut [f32]) {
+        vectorised(|| {
+            let moments = first.iter_mut().zip(second);
+            for ((value, &g), (m, v)) in values.iter_mut().zip(gradient).zip(moments) {
+                *m = BETA1 * *m + (1.0 - BETA1) * g;
+                *v = BETA2 * *v + (1.0 - BETA2) * g * g;
+                *value -= self.step * *m / (v.sqrt() * self.root + EPSILON);
+            }
+        });
+    }
+}
+
+impl Adam {
+    /// For a network of this shape.
+    pub fn new(network: &Network, learning_rate: f32) -> Self {
+        let state = |layer: &super::network::Layer| match &layer.connection {
+            Connection::Dense(dense) => LayerState {
+                gradient: vec![0.0; dense.weights.len()],
+                weights: Moments::zeros(dense.weights.len()),
+                bias_gradient: vec![0.0; dense.stride],
+                bias: Moments::zeros(dense.stride),
+                scalars: Moments::zeros(2),
+                ..LayerState::default()
+            },
+            Connection::Identity(_) => LayerState { scalars: Moments::zeros(2), ..LayerState::default() },
+        };
+        Self {
+            learning_rate,
+            learn_decay: true,
+            learn_threshold: true,
+            updates: 0,
+            layers: network.layers.iter().map(state).collect(),
+        }
+    }
+
+    /// One update of `network` from the gradients on the tape (after the backward pass of the same batch).
+    #[allow(clippy::type_complexity)] // zipped chunks of parallel arrays
+    pub(crate) fn update(&mut self, network: &mut Network, samples: &Samples, tape: &Tape, parallel: bool) {
+        self.updates = self.updates.saturating_add(1);
+        let rates = Rates {
+            step: self.learning_rate / (1.0 - BETA1.powi(self.updates)),
+            root: 1.0 / (1.0 - BETA2.powi(self.updates)).sqrt(),
+        };
+        let (learn_decay, learn_threshold) = (self.learn_decay, self.learn_threshold);
+        for l in 0..network.layers.len().min(self.layers.len()) {
+            let state = &mut self.layers[l];
+            let layer = &mut network.layers[l];
+            let own = &tape.layers[l];
+            let (spans, entries): (&[Span], &[Entry]) = match l.checked_sub(1) {
+                Some(previous) => (&tape.layers[previous].spans, &tape.layers[previous].entries),
+                None => (&tape.input_spans, samples.entries()),
+            };
+            if let Connection::Dense(dense) = &mut layer.connection {
+                state.sort_by_input(dense.inputs, spans, entries);
+                let (stride, width) = (dense.stride, dense.outputs);
+                let zeros = vec![0.0; stride];
+                let (columns, rows) = (&state.spans, &state.entries);
+                let block = |(k, ((values, gradient), (first, second))): (
+                    usize,
+                    ((&mut [f32], &mut [f32]), (&mut [f32], &mut [f32])),
+                )| {
+                    let inputs = values.len() / stride;
+                    let spans = &columns[k * BLOCK..k * BLOCK + inputs];
+                    Gather {
+                        rows: &own.delta,
+                        stride,
+                        width,
+                        start: &zeros,
+                        spans,
+                        entries: rows,
+                        out: gradient,
+                    }
+                    .run();
+                    rates.apply(values, gradient, first, second);
+                };
+                let size = BLOCK * stride;
+                let moments = state.weights.first.chunks_mut(size).zip(state.weights.second.chunks_mut(size));
+                let chunks = dense.weights.chunks_mut(size).zip(state.gradient.chunks_mut(size)).zip(moments);
+                for_chunks(parallel, chunks, block);
+                state.bias_gradient.fill(0.0);
+                vectorised(|| {
+                    for row in own.delta.chunks_exact(stride) {
+                        state.bias_gradient.iter_mut().zip(row).for_each(|(sum, g)| *sum += g);
+                    }
+                });
+                rates.apply(
+                    &mut dense.bias,
+                    &state.bias_gradient,
+                    &mut state.bias.first,
+                    &mut state.bias.second,
+                );
+            }
+            if let Neuron::Lif { decay, threshold } = &mut layer.neuron {
+                let sum = |k: usize| own.scalars.iter().map(|pair| f64::from(pair[k])).sum::<f64>() as f32;
+                let mut values = [*decay, *threshold];
+                rates.apply(
+                    &mut values,
+                    &[sum(0), sum(1)],
+                    &mut state.scalars.first,
+                    &mut state.scalars.second,
+                );
+                if learn_decay {
+                    *decay = values[0];
+                }
+                if learn_threshold {
+                    *threshold = values[1];
+                }
+            }
+        }
+    }
+
+    /// The gradient by the weights of a layer as of the last update, `[input][padded output]`.
+    #[cfg(test)]
+    pub(crate) fn gradient(&self, layer: usize) -> (&[f32], &[f32]) {
+        (&self.layers[layer].gradient, &self.layers[layer].bias_gradient)
+    }
+}
+
+impl LayerState {
+    /// Turns lists of inputs per row into lists of rows per input, rows ascending.
+    fn sort_by_input(&mut self, inputs: usize, spans: &[Span], entries: &[Entry]) {
+        self.spans.clear();
+        self.spans.resize(inputs, [0, 0]);
+        let lists = || spans.iter().map(|span| &entries[span[0] as usize..span[1] as usize]);
+        for entry in lists().flatten() {
+            self.spans[entry.index as usize][1] += 1;
+        }
+        let mut from = 0;
+        for span in &mut self.spans {
+            let count = span[1];
+            *span = [from, from];
+            from += count;
+        }
+        self.entries.resize(from as usize, Entry::default());
+        for (row, list) in lists().enumerate() {
+            for entry in list {
+                let end = &mut self.spans[entry.index as usize][1];
+                self.entries[*end as usize] = Entry { index: row as u32, value: entry.value };
+                *end += 1;
+            }
+        }
+    }
+}

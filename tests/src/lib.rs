@@ -1,0 +1,1 @@
+//! Golden tables and end-to-end tests; see `tests/`.

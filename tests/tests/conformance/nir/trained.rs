@@ -1,0 +1,142 @@
+//! Trained networks: the float twin on the recorded traces and on every image.
+
+use super::table::{compare, numbers, size, steps};
+use crate::Outcome;
+use serde_json::Value;
+use synop_model::nir::{FlatGraph, Graph};
+use synop_model::profile::Profile;
+use synop_model::twin::Twin;
+
+/// Images that must be exact; beyond, a difference needs a threshold as near as this.
+const EXACT_IMAGES: usize = 20;
+const NEAR: f64 = 1e-5;
+
+/// Deterministic rate code of one image: s\[t\] = ⌊(t+1)p/P⌋ − ⌊tp/P⌋.
+pub(crate) fn rate_code(pixels: &[u64], steps: u64, full: u64) -> Vec<Vec<f64>> {
+    (0..steps).map(|t| pixels.iter().map(|p| ((t + 1) * p / full - t * p / full) as f64).collect()).collect()
+}
+
+/// The full scale P that the description of the code names.
+pub(crate) fn full_scale(case: &Value) -> Result<u64, String> {
+    let text = case["input_encoding"].as_str().ok_or("no input_encoding")?;
+    let digits: String =
+        text.split("p/").nth(1).unwrap_or("").chars().take_while(char::is_ascii_digit).collect();
+    digits.parse().map_err(|_| format!("no full scale in {text}"))
+}
+
+/// The test images that can be had: those in the case, else the data set's.
+pub(crate) fn images(case: &Value) -> Result<Vec<Vec<u64>>, String> {
+    let embedded = case["images"].as_array().map(Vec::as_slice).unwrap_or(&[]);
+    embedded.iter().map(|row| Ok(numbers(row)?.into_iter().map(|p| p as u64).collect())).collect()
+}
+
+/// Argmax, ties to the lowest index.
+pub(crate) fn readout(counts: &[f64]) -> usize {
+    let mut best = 0;
+    for (i, c) in counts.iter().enumerate() {
+        if *c > counts[best] {
+            best = i;
+        }
+    }
+    best
+}
+
+/// Spike counts of one image.
+struct Counts {
+    output: Vec<f64>,
+    hidden: f64,
+}
+
+/// The node that feeds the output, and the other spiking nodes.
+fn layers(flat: &FlatGraph) -> Result<(usize, Vec<usize>), String> {
+    let output = *flat.outputs.first().ok_or("no output")?;
+    let last = flat.sources(output).next().ok_or("nothing feeds the output")?;
+    let hidden = (0..flat.nodes.len()).filter(|i| *i != last && flat.nodes[*i].1.spike().is_some()).collect();
+    Ok((last, hidden))
+}
+
+pub(crate) fn float(graph: &Graph, case: &Value, profile: &Profile) -> Result<Outcome, String> {
+    let flat = graph.flatten().map_err(|e| e.to_string())?;
+    let (last, hidden) = layers(&flat)?;
+    let mut twin = Twin::new(&flat, profile).map_err(|e| e.to_string())?;
+    let ticks = case["T"].as_u64().ok_or("no T")?;
+    let full = full_scale(case)?;
+    let images = images(case)?;
+    if images.is_empty() {
+        return Ok(Outcome::Skipped("its images are in no data set that can be read here".into()));
+    }
+    let trace = &case["trace_first2"];
+    for (i, pixels) in images.iter().enumerate() {
+        let code = rate_code(pixels, ticks, full);
+        twin.reset();
+        let mut counts = Counts { output: vec![0.0; twin.output(last).len()], hidden: 0.0 };
+        for (t, x) in code.iter().enumerate() {
+            twin.step(&[x]).map_err(|e| e.to_string())?;
+            for (c, s) in counts.output.iter_mut().zip(twin.output(last)) {
+                *c += s;
+            }
+            counts.hidden += hidden.iter().map(|h| twin.output(*h).iter().sum::<f64>()).sum::<f64>();
+            if trace["output_spikes"].as_array().is_some_and(|a| i < a.len()) {
+                check_trace(&twin, last, &hidden, trace, i, t)?;
+            }
+        }
+        check_image(&counts, case, i, twin.margin())?;
+    }
+    check_accuracy(case)
+}
+
+fn check_trace(
+    twin: &Twin,
+    last: usize,
+    hidden: &[usize],
+    trace: &Value,
+    image: usize,
+    t: usize,
+) -> Result<(), String> {
+    let label = |what: &str| format!("trace of image {image}, {what}");
+    let spikes = steps(&trace["output_spikes"][image])?;
+    compare(&label("output spikes"), t, &spikes[t], twin.output(last), None)?;
+    let membrane = steps(&trace["output_membrane_after_step"][image])?;
+    compare(
+        &label("output membrane"),
+        t,
+        &membrane[t],
+        twin.membrane(last).unwrap_or(&[]),
+        Some(size(&membrane)),
+    )?;
+    let expected = numbers(&trace["hidden_spike_indices"][image][t])?;
+    let all = hidden.iter().flat_map(|h| twin.output(*h)).enumerate();
+    let found: Vec<f64> = all.filter(|(_, s)| **s != 0.0).map(|(i, _)| i as f64).collect();
+    compare(&label("hidden spikes"), t, &expected, &found, None)
+}
+
+/// Counts and prediction of one image; beyond the first images a difference must be one that a
+/// rounding error explains, and is listed.
+fn check_image(counts: &Counts, case: &Value, i: usize, margin: f64) -> Result<(), String> {
+    let expected = numbers(&case["output_spike_counts"][i])?;
+    let hidden = case["hidden_spikes_per_image"][i].as_f64().ok_or("no hidden spikes")?;
+    let prediction = case["predictions"][i].as_u64().ok_or("no prediction")? as usize;
+    if expected == counts.output && hidden == counts.hidden && prediction == readout(&counts.output) {
+        return Ok(());
+    }
+    let text = format!(
+        "image {i}: output {:?}, expected {expected:?}; hidden {}, expected {hidden}; nearest threshold {margin:e}",
+        counts.output, counts.hidden
+    );
+    if i < EXACT_IMAGES || margin > NEAR {
+        return Err(text);
+    }
+    eprintln!("{text}");
+    Ok(())
+}
+
+/// The stated accuracy is that of the stated predictions.
+fn check_accuracy(case: &Value) -> Result<Outcome, String> {
+    let (labels, predictions) = (numbers(&case["labels"])?, numbers(&case["predictions"])?);
+    let right = labels.iter().zip(&predictions).filter(|(a, b)| a == b).count();
+    let accuracy = right as f64 / labels.len() as f64;
+    match case["accuracy"].as_f64() {
+        Some(stated) if (stated - accuracy).abs() < 1e-12 => Ok(Outcome::Agrees),
+        other => Err(format!("accuracy {other:?}, its predictions give {accuracy}")),
+    }
+}
