@@ -148,7 +148,6 @@ pub fn mnist_umap7(folder: &Path, train: bool) -> Result<Dataset, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::Common;
 
     #[test]
     fn a_split_is_a_partition_that_depends_on_its_seed() {
@@ -163,7 +162,7 @@ mod tests {
 
     #[test]
     fn mnist_and_its_embedding_have_the_rows_they_should() {
-        let folder = Common::default().data_dir();
+        let folder = crate::testing::data_dir();
         if !folder.join("mnist").is_dir() || !folder.join("mnist-umap7").is_dir() {
             return crate::testing::skip("no MNIST in the data folder");
         }

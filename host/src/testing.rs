@@ -1,5 +1,16 @@
 //! What the project's tests share.
 
+use std::path::PathBuf;
+
+/// The folder of the data sets that tests look into: `$SYNOP_DATA`, else `../shared/data` beside the checkout,
+/// whatever folder the test runs in.
+pub fn data_dir() -> PathBuf {
+    match std::env::var_os("SYNOP_DATA").filter(|folder| !folder.is_empty()) {
+        Some(folder) => PathBuf::from(folder),
+        None => PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/data")),
+    }
+}
+
 /// Says that a test is skipped and why. The test then returns.
 ///
 /// # Panics

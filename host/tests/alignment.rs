@@ -1,16 +1,13 @@
 //! The alignment study against the recorded networks and results; skipped where the data set is absent.
 
-use std::path::PathBuf;
-
 use synop::alignment::{Archive, Drive, Embedding};
 use synop::train::evaluate;
 
 fn archive() -> Option<Archive> {
-    let folder =
-        std::env::var_os("SYNOP_DATA").map_or_else(|| PathBuf::from("../../shared/data"), PathBuf::from);
+    let folder = synop::testing::data_dir();
     let archive = Archive::open(&folder).expect("a data set that is there can be read");
     if archive.is_none() {
-        println!("skipped: no mnist-alignment/mnist10.bin in {}", folder.display());
+        synop::testing::skip(&format!("no mnist-alignment/mnist10.bin in {}", folder.display()));
     }
     archive
 }
