@@ -1,1 +1,3 @@
-//! Golden tables and end-to-end tests; see `tests/`.
+//! Golden tables, readers under fire, and end-to-end tests; see `tests/`.
+
+pub mod readers;

@@ -88,3 +88,13 @@ fn broken_images_are_errors_or_valid_machines() {
     }
     assert!(ran > 100, "hardly any sealed image ran: {ran}");
 }
+
+/// Writes the image that the fuzzer starts from, where it is not there or not of this version.
+#[test]
+fn the_fuzzer_s_seed_is_an_image_of_this_version() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fuzz/seeds/image/small.img");
+    let good = image();
+    if std::fs::read(path).ok().is_none_or(|bytes| bytes != good) {
+        std::fs::write(path, &good).expect("the seed can be written");
+    }
+}
