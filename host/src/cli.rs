@@ -153,6 +153,8 @@ commands! {
     Devices = devices,
     Encode = encode,
     Rule = rule,
+    Run = run,
+    Sweep = sweep,
 }
 
 /// Parses the command line, runs the command and turns its end into an exit code.

@@ -8,6 +8,9 @@ use serde::Serialize;
 
 use crate::Failure;
 
+/// How names of files under way begin.
+pub(crate) const TEMPORARY: &str = ".synop-";
+
 /// Reads a whole input file.
 ///
 /// # Errors
@@ -41,7 +44,8 @@ pub fn write_with(
     path: &Path,
     fill: impl FnOnce(&mut io::BufWriter<&mut fs::File>) -> io::Result<()>,
 ) -> Result<(), Failure> {
-    write_atomically(path, fill).map_err(|error| Failure::cannot_write(path, &error))
+    crate::interrupt::whole(|| write_atomically(path, fill))
+        .map_err(|error| Failure::cannot_write(path, &error))
 }
 
 /// Writes `bytes` to a file, whole or not at all; see [`write_with`].
@@ -85,7 +89,7 @@ fn write_atomically(
 /// Temporary files are private by default; results are ordinary files, as the umask says.
 fn new_temporary(folder: &Path) -> io::Result<tempfile::NamedTempFile> {
     let mut builder = tempfile::Builder::new();
-    builder.prefix(".synop-");
+    builder.prefix(TEMPORARY);
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;

@@ -4,11 +4,15 @@
 //! error where `a_k·o_k ≤ margin` (`a` = +1 for the label, else −1). Error neurons send `a_k` over fixed random
 //! weights into a second input group of the hidden neurons, which never enters their membranes, and the rules run:
 //!
-//! * readout: `dV = rate/8 · t·e·x1`, `x1` = spikes of the hidden neuron in the sample;
-//! * hidden:  `dW = rate/65536 · x1·y1·(g − 1)`, `x1` = a saturating trace of the graded input, `y1` = ticks in
-//!   which the membrane was near the threshold, `g` = the feedback, −1 = what a spike costs.
+//! * readout: `dV = rate/2^readout_shift · t·e·x1`, `x1` = spikes of the hidden neuron in the sample;
+//! * hidden:  `dW = rate/2^hidden_shift · x1·y1·(g − spike_cost)`, `x1` = a saturating trace of the graded input, `y1` = ticks in
+//!   which the membrane was near the threshold, `g` = the feedback.
 //!
 //! All of it is integers in the machine: no gradient goes back through time or through weights.
+
+mod trial;
+
+pub use trial::{Trial, digest};
 
 use crate::Failure;
 use rand_core::{RngCore, SeedableRng};
@@ -40,8 +44,14 @@ pub struct Setup {
     pub margin: i32,
     /// Saturation of the input trace.
     pub trace_max: i32,
+    /// log2 of the readout rule's denominator at rate 1.
+    pub readout_shift: u32,
     /// log2 of the hidden rule's denominator at rate 1.
     pub hidden_shift: u32,
+    /// What a spike costs, in units of feedback.
+    pub spike_cost: f64,
+    /// Bits of a weight, 2 to 8.
+    pub bits: u32,
     /// Whether hidden weights learn.
     pub plastic_hidden: bool,
     /// Seed of weights, order and draws.
@@ -58,20 +68,35 @@ const READOUT_RULE: u32 = 0;
 const HIDDEN_RULE: u32 = 1;
 
 impl Setup {
+    /// The largest weight.
+    fn top(&self) -> i32 {
+        (1 << (self.bits.clamp(2, 8) - 1)) - 1
+    }
+
+    /// Bits that a stored weight takes: the next power of two.
+    fn container(&self) -> u32 {
+        self.bits.clamp(2, 8).next_power_of_two()
+    }
+
     /// The two rules as text; [`RuleSpec`] compiles them.
     pub fn rules(&self) -> [String; 2] {
+        let top = self.top();
         let readout = format!(
-            "rule readout {{ x1: decay 1 add 1; end of sample; rounding stochastic; bounds -127 127\n\
-             error e = (t*u <= {}); dw = 2^-3*r*t*e*x1 }}",
-            self.margin
+            "rule readout {{ x1: decay 1 add 1; end of sample; rounding stochastic; bounds -{top} {top}\n\
+             error e = (t*u <= {}); dw = 2^-{}*r*t*e*x1 }}",
+            self.margin, self.readout_shift
         );
+        let scale = format!("2^-{}*r*x1*y1", self.hidden_shift);
+        let cost = match self.spike_cost {
+            0.0 => String::new(),
+            cost => format!(" - {cost}*{scale}"),
+        };
         let hidden = format!(
             "rule hidden {{ x1: decay 0.5 add 1 max {max}; y1: decay 1 window 1; end of sample\n\
-             rounding stochastic; bounds -127 127; window h = (|u - threshold| < {width}); g: group 1\n\
-             dw = 2^-{shift}*r*x1*y1*g - 2^-{shift}*r*x1*y1 }}",
+             rounding stochastic; bounds -{top} {top}; window h = (|u - threshold| < {width}); g: group 1\n\
+             dw = {scale}*g{cost} }}",
             max = self.trace_max,
             width = self.threshold / 2,
-            shift = self.hidden_shift,
         );
         [readout, hidden]
     }
@@ -101,13 +126,15 @@ impl Setup {
         let hidden = net.add_population(population);
         let integrator = Lif { silent: true, targets: true, ..Lif::default() };
         let readout = net.add_population(Population::lif("readout", self.classes, 2, integrator));
-        let weights = |random: &mut _, n| (0..n).map(|_| normal_weight(random, self.spread)).collect();
+        let bits = self.container();
+        let weights =
+            |random: &mut _, n| (0..n).map(|_| normal_weight(random, self.spread, self.top())).collect();
         let first = weights(&mut random, self.inputs * self.hidden);
         let feedback = weights(&mut random, self.classes * self.hidden);
-        let up = net.connect(input, hidden, 0, Synapses::Dense { bits: 8, weights: first });
-        let down = net.connect(error, hidden, 0, Synapses::Dense { bits: 8, weights: feedback });
+        let up = net.connect(input, hidden, 0, Synapses::Dense { bits, weights: first });
+        let down = net.connect(error, hidden, 0, Synapses::Dense { bits, weights: feedback });
         let zero = vec![0; self.hidden * self.classes];
-        let out = net.connect(hidden, readout, 0, Synapses::Dense { bits: 8, weights: zero });
+        let out = net.connect(hidden, readout, 0, Synapses::Dense { bits, weights: zero });
         net.projections[up].rule = Some(HIDDEN_RULE as usize);
         net.projections[down].group = 1;
         net.projections[out].rule = Some(READOUT_RULE as usize);
@@ -126,16 +153,29 @@ impl Setup {
     }
 }
 
-/// A weight drawn from a normal distribution, rounded, within ±127 (Box–Muller).
-fn normal_weight(random: &mut Xoshiro256PlusPlus, spread: f64) -> i16 {
+/// A weight drawn from a normal distribution, rounded, within ±`top` (Box–Muller).
+fn normal_weight(random: &mut Xoshiro256PlusPlus, spread: f64, top: i32) -> i16 {
     let mut uniform = || ((random.next_u64() >> 11) as f64 + 0.5) / (1u64 << 53) as f64;
     let (u, v) = (uniform(), uniform());
     let normal = (-2.0 * u.ln()).sqrt() * (std::f64::consts::TAU * v).cos();
-    (normal * spread).round().clamp(-127.0, 127.0) as i16
+    (normal * spread).round().clamp(-f64::from(top), f64::from(top)) as i16
 }
 
-/// A sample: one row of input values per tick.
-pub type Drive = Vec<Vec<i32>>;
+/// A sample: rows of input values, each for one tick or, where the input is constant, for several.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Drive {
+    /// One value per input each.
+    pub rows: Vec<Vec<i32>>,
+    /// Ticks per row.
+    pub repeat: usize,
+}
+
+impl Drive {
+    /// The values of each tick.
+    pub fn ticks(&self) -> impl Iterator<Item = &Vec<i32>> {
+        self.rows.iter().flat_map(|row| std::iter::repeat_n(row, self.repeat))
+    }
+}
 
 /// Samples with their labels.
 #[derive(Debug, Clone, Default)]
@@ -153,6 +193,7 @@ pub struct Learner<'a, K> {
     pub machine: Machine<'a>,
     kernels: K,
     draws: Threefry<13>,
+    presented: u64,
 }
 
 /// What an evaluation found.
@@ -207,7 +248,7 @@ impl<'a, K: Kernels> Learner<'a, K> {
     /// The work failed: the memory is too small.
     pub fn new(setup: &Setup, image: Image<'a>, arena: &'a mut [u64], kernels: K) -> Result<Self, Failure> {
         let machine = Machine::new(image, arena).map_err(|error| Failure::work(format_args!("{error}")))?;
-        Ok(Learner { setup: setup.clone(), machine, kernels, draws: Threefry::new(setup.seed) })
+        Ok(Learner { setup: setup.clone(), machine, kernels, draws: Threefry::new(setup.seed), presented: 0 })
     }
 
     fn step(&mut self) {
@@ -216,7 +257,7 @@ impl<'a, K: Kernels> Learner<'a, K> {
 
     fn present(&mut self, drive: &Drive) -> Result<(), Failure> {
         self.machine.rest();
-        for values in drive {
+        for values in drive.ticks() {
             self.drive(INPUT, values)?;
             self.step();
         }
@@ -251,30 +292,60 @@ impl<'a, K: Kernels> Learner<'a, K> {
         Ok(())
     }
 
-    /// Learns all samples once per epoch, in an order drawn from the seed.
+    /// Learns all samples once per epoch, in an order drawn from the seed, and calls `after` after each one. A learner
+    /// that has been restored goes on where it was saved.
     ///
     /// # Errors
-    /// Bad input: a drive does not fit the network.
+    /// Bad input: a drive does not fit the network; or that of `after`.
     pub fn train(
         &mut self,
         samples: &Samples,
         rates: &[i32],
-        mut progress: impl FnMut(usize),
-    ) -> Result<u64, Failure> {
+        mut after: impl FnMut(&Self) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
         let mut random = Xoshiro256PlusPlus::seed_from_u64(self.setup.seed ^ 0x0bde_2025);
         let mut order: Vec<usize> = (0..samples.labels.len()).collect();
-        let mut presented = 0;
+        let mut number = 0;
         for rate in rates {
             for i in (1..order.len()).rev() {
                 order.swap(i, (random.next_u64() % (i as u64 + 1)) as usize);
             }
             for &i in &order {
+                number += 1;
+                if number <= self.presented {
+                    continue;
+                }
                 self.learn(&samples.drives[i], samples.labels[i], *rate)?;
-                presented += 1;
-                progress(1);
+                self.presented = number;
+                after(self)?;
             }
         }
-        Ok(presented)
+        Ok(())
+    }
+
+    /// Samples learnt so far by [`Learner::train`].
+    pub fn presented(&self) -> u64 {
+        self.presented
+    }
+
+    /// The whole state between two samples.
+    pub fn save(&self) -> Vec<u8> {
+        let mut state = self.presented.to_le_bytes().to_vec();
+        state.reserve(self.machine.saved_len());
+        self.machine.save(|bytes| state.extend_from_slice(bytes));
+        state
+    }
+
+    /// Takes up a saved state.
+    ///
+    /// # Errors
+    /// The work failed: the state is not one of this learner, which is then as it was.
+    pub fn restore(&mut self, state: &[u8]) -> Result<(), Failure> {
+        let unfit = |why: &dyn std::fmt::Display| Failure::work(format_args!("saved state: {why}"));
+        let (presented, machine) = state.split_first_chunk::<8>().ok_or_else(|| unfit(&"too short"))?;
+        self.machine.restore(machine).map_err(|error| unfit(&error))?;
+        self.presented = u64::from_le_bytes(*presented);
+        Ok(())
     }
 
     /// Classifies all samples without learning: the class with the largest readout, the first on a tie.
@@ -286,7 +357,7 @@ impl<'a, K: Kernels> Learner<'a, K> {
         let before = self.counters();
         for (drive, label) in samples.drives.iter().zip(&samples.labels) {
             self.machine.rest();
-            for values in drive {
+            for values in drive.ticks() {
                 let start = self.work();
                 self.drive(INPUT, values)?;
                 self.step();
@@ -298,7 +369,7 @@ impl<'a, K: Kernels> Learner<'a, K> {
                     packets: end.packets - start.packets,
                 });
             }
-            found.ticks += drive.len() as u64;
+            found.ticks += (drive.rows.len() * drive.repeat) as u64;
             let readout = self.machine.membranes(READOUT);
             let mut best = 0;
             for (k, o) in readout.iter().enumerate() {

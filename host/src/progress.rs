@@ -39,6 +39,13 @@ impl Progress {
         Self { bar, begun: Instant::now(), shown: AtomicBool::new(false), events: AtomicU64::new(0) }
     }
 
+    /// The same, never drawn: for work inside work that has a bar.
+    pub fn hidden(what: &str, total: u64) -> Self {
+        let progress = Self::new(what, total);
+        progress.shown.store(true, Ordering::Relaxed);
+        progress
+    }
+
     /// Counts `steps` done, which handled `events` synaptic events (0 if that says nothing).
     pub fn add(&self, steps: u64, events: u64) {
         let elapsed = self.begun.elapsed();

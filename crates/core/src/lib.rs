@@ -46,6 +46,7 @@ pub mod machine;
 pub mod neuron;
 pub mod observer;
 pub mod plasticity;
+pub mod snapshot;
 pub mod store;
 mod words;
 
@@ -54,4 +55,5 @@ pub use draw::{Draws, Threefry};
 pub use image::{Image, ImageError};
 pub use machine::{InputError, Machine};
 pub use observer::{Observer, Unobserved};
+pub use snapshot::RestoreError;
 pub use store::{Event, Kernels, Portable};

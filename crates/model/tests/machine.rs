@@ -433,3 +433,62 @@ fn any_placement_gives_the_same_spikes_membranes_and_work() {
         }
     }
 }
+
+/// Saved in the middle of delays, traces and learning, a machine goes on to the same bits.
+#[test]
+fn a_machine_goes_on_from_its_saved_state_bit_for_bit() {
+    let rule = "rule stdp { x1: decay 0.75 add 64; y1: decay 0.75 add 64; every tick; rounding stochastic
+        bounds -127 127; dw = 2^-6*x1*y0 - 2^-6*y1*x0 }";
+    let mut network = Network { seed: 3, ..Network::default() };
+    network.rules.push(synop_model::rule::RuleSpec::parse(rule).unwrap().encode().unwrap());
+    let input = network.add_population(Population::input("input", 40, 9));
+    let lif = Lif { threshold: 60.into(), decay: Param::q31(1 << 30), refractory: 2, ..Lif::default() };
+    let neurons = network.add_population(Population::lif("neurons", 30, 1, lif));
+    let mut r = Random(Xoshiro256PlusPlus::seed_from_u64(5));
+    let weights = |r: &mut Random, n| (0..n).map(|_| r.within(-20, 40) as i16).collect();
+    let first =
+        network.connect(input, neurons, 0, Synapses::Dense { bits: 8, weights: weights(&mut r, 1200) });
+    network.connect(neurons, neurons, 3, Synapses::Dense { bits: 8, weights: weights(&mut r, 900) });
+    network.projections[first].rule = Some(0);
+    let blob = write(&network, &Placement::one_core(&network)).unwrap();
+    let image = blob.image().unwrap();
+    let words = image.memory(0..image.cores).words();
+    let (mut one, mut two) = (vec![0u64; words], vec![0u64; words]);
+    let mut machine = Machine::new(image, &mut one).unwrap();
+    let run = |machine: &mut Machine<'_>, from: u32, to: u32| {
+        for tick in from..to {
+            let mut r = Random(Xoshiro256PlusPlus::seed_from_u64(u64::from(tick)));
+            let values: Vec<i32> = (0..40).map(|_| r.within(-9, 9)).collect();
+            machine.drive(0, &values).unwrap();
+            machine.step(&Portable, &mut Threefry::<13>::new(7), &mut Unobserved);
+        }
+    };
+    let state = |machine: &Machine<'_>| {
+        let mut bytes = Vec::new();
+        machine.save(|part| bytes.extend_from_slice(part));
+        assert_eq!(bytes.len(), machine.saved_len());
+        bytes
+    };
+    run(&mut machine, 0, 17);
+    let saved = state(&machine);
+    run(&mut machine, 17, 50);
+    let mut other = Machine::new(image, &mut two).unwrap();
+    other.restore(&saved).unwrap();
+    run(&mut other, 17, 50);
+    assert_eq!(state(&other), state(&machine));
+    assert!(machine.total(Count::PlasticChanges) > 0 && machine.total(Count::Spikes) > 0);
+    // Damaged or foreign states are refused and change nothing.
+    let before = state(&other);
+    for at in [0, 8, 16, 40, saved.len() / 2, saved.len() - 1] {
+        let mut damaged = saved.clone();
+        damaged[at] ^= 1;
+        assert!(other.restore(&damaged).is_err(), "byte {at}");
+    }
+    assert!(other.restore(&saved[1..]).is_err());
+    assert_eq!(state(&other), before);
+    network.seed = 4;
+    let blob = write(&network, &Placement::one_core(&network)).unwrap();
+    let mut three = vec![0u64; words];
+    let mut foreign = Machine::new(blob.image().unwrap(), &mut three).unwrap();
+    assert_eq!(foreign.restore(&saved), Err(synop_core::RestoreError::Other));
+}

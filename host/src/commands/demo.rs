@@ -3,18 +3,14 @@
 use crate::Failure;
 use crate::cli::Common;
 use crate::data;
-use crate::ledger;
-use crate::local::{Drive, Evaluation, Learner, Samples, Setup};
+use crate::experiment::Checkpoint;
+use crate::local::{Drive, Evaluation, Samples, Setup, Trial};
 use crate::progress::Progress;
-use crate::report::{Counts, Image, Meter, Page, Report, SynOps, Task, Training};
-use crate::simd::Native;
+use crate::report::{Meter, Page, Report};
 use crate::table::{Cell, Table};
 use rayon::prelude::*;
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
-use std::collections::BTreeMap;
-use synop_core::Count;
-use synop_cost::{Bill, Chip, Run, shipped};
+use synop_cost::{Chip, shipped};
 use synop_encode::{Dynamics, Scale, TrajectoryEncoder};
 
 /// Learn handwritten digits on an emulated chip, in a sparse and in a dense mode
@@ -40,7 +36,6 @@ pub struct Args {
 
 /// The modes: name and damping.
 const MODES: [(&str, f64); 2] = [("sparse", 10.0), ("dense", -1.5)];
-const POPULATIONS: [&str; 4] = ["input", "error", "hidden", "readout"];
 /// Input units per unit of the trajectory, and where trajectories are clipped.
 const UNITS: f64 = 128.0;
 const CLIP: f64 = 8.0;
@@ -74,7 +69,7 @@ pub fn run(args: &Args, common: &Common) -> Result<(), Failure> {
     let train = digits.len() * 7 / 10;
     let progress = Progress::new("learning", (plans.len() * RATES.len() * train) as u64);
     let one = |&(seed, mode, plastic): &(u64, (&str, f64), bool)| {
-        learn(seed, mode, plastic, &digits, &chip, &|n| progress.add(n as u64, 0))
+        learn(seed, mode, plastic, &digits, &chip, &|n| progress.add(n, 0))
     };
     let outcomes: Result<Vec<Outcome>, Failure> =
         common.in_pool(|| plans.par_iter().map(one).collect::<Result<Vec<_>, _>>())?;
@@ -96,7 +91,7 @@ fn samples(set: &data::Dataset, damping: f64) -> Result<Samples, Failure> {
         encoder.encode(&features, set.width).map_err(|error| Failure::work(format_args!("{error}")))?;
     let drive = |signal: &synop_encode::Signal| -> Drive {
         let graded = signal.to_graded(UNITS);
-        (0..graded.ticks()).map(|t| graded.tick(t).to_vec()).collect()
+        Drive { rows: (0..graded.ticks()).map(|t| graded.tick(t).to_vec()).collect(), repeat: 1 }
     };
     Ok(Samples { drives: signals.iter().map(drive).collect(), labels: set.labels.clone() })
 }
@@ -112,7 +107,10 @@ fn setup(seed: u64, plastic_hidden: bool) -> Setup {
         spread: 24.0,
         margin: 600,
         trace_max: 64,
+        readout_shift: 3,
         hidden_shift: 16,
+        spike_cost: 1.0,
+        bits: 8,
         plastic_hidden,
         seed,
     }
@@ -124,52 +122,14 @@ fn learn(
     plastic: bool,
     digits: &data::Dataset,
     chip: &Chip,
-    progress: &(dyn Fn(usize) + Sync),
+    progress: &(dyn Fn(u64) + Sync),
 ) -> Result<Outcome, Failure> {
     let (train, test) = digits.split(0.7, seed);
     let (train, test) = (samples(&train, damping)?, samples(&test, damping)?);
     let setup = setup(seed, plastic);
-    let blob = setup.image()?;
-    let image = blob.image().map_err(|error| Failure::work(format_args!("{error}")))?;
-    let mut arena = vec![0u64; image.memory(0..image.cores).words()];
-    let mut learner = Learner::new(&setup, image, &mut arena, Native::detect())?;
-    let presented = learner.train(&train, &RATES, progress)?;
-    let ticks = learner.machine.tick();
-    let trained = learner.counters();
-    let evaluation = learner.evaluate(&test)?;
-
-    let mut report = Report::labelled(seed, label);
+    let trial = Trial { setup: &setup, train: &train, test: &test, rates: &RATES, chip };
+    let (mut report, evaluation) = trial.run(label, Checkpoint::new(None), progress)?;
     report.profile = profile(&setup, label, damping);
-    let initial = digest(&[blob.bytes()]);
-    let learnt = digest(&[blob.bytes(), learner.machine.plastic()]);
-    report.image = Some(Image { sha256: learnt, initial_sha256: Some(initial), weight_bits: 8 });
-    report.task = Some(Task {
-        samples: evaluation.samples as u64,
-        train_samples: Some(train.labels.len() as u64),
-        accuracy: Some(evaluation.accuracy()),
-        ..Task::default()
-    });
-    report.counts = Some(counts(&evaluation.counters, evaluation.ticks));
-    let cells = ledger::cells(chip, &image, &POPULATIONS, &evaluation.counters, evaluation.ticks);
-    let sum = |of: fn(&synop_cost::Counts) -> u64| cells.iter().map(|c| of(&c.counts)).sum();
-    report.set_synops(SynOps {
-        stored: sum(|c| c.synaptic_events),
-        effective: sum(|c| c.synaptic_effective),
-        dense: sum(|c| c.synaptic_dense),
-        macs: sum(|c| c.macs),
-        acs: sum(|c| c.acs),
-    });
-    let latency = ledger::serial_latency(chip, &evaluation.per_tick);
-    let priced = Run { time_s: latency.as_ref().map(|l| l.total_s), cores_used: 1, ..Run::default() };
-    report.energy = Some(Bill::of(chip, &cells, &priced));
-    report.latency = latency;
-    let cells = ledger::cells(chip, &image, &POPULATIONS, &trained, ticks);
-    report.training = Some(Training {
-        samples: presented,
-        counts: counts(&trained, ticks),
-        energy: Some(Bill::of(chip, &cells, &Run { cores_used: 1, ..Run::default() })),
-    });
-    report.more.insert("spikes_per_sample".into(), json!(evaluation.spikes_per_sample()));
     Ok(Outcome { report, evaluation })
 }
 
@@ -190,37 +150,6 @@ fn profile(setup: &Setup, label: &str, damping: f64) -> serde_json::Map<String, 
         ("placement", json!("one core")),
     ];
     pairs.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
-}
-
-fn digest(parts: &[&[u8]]) -> String {
-    let mut hash = Sha256::new();
-    for part in parts {
-        hash.update(part);
-    }
-    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn counts(counters: &[Vec<u64>], ticks: u64) -> Counts {
-    let sum = |count: Count| -> u64 {
-        counters.iter().map(|row| row.get(count as usize).copied().unwrap_or(0)).sum()
-    };
-    let more = synop_core::counters::NAMES
-        .iter()
-        .filter(|(count, _)| {
-            !matches!(count, Count::StoredEvents | Count::Updates | Count::Spikes | Count::Packets)
-        })
-        .map(|(count, name)| ((*name).to_owned(), sum(*count)))
-        .filter(|(_, n)| *n != 0)
-        .collect::<BTreeMap<_, _>>();
-    Counts {
-        steps: ticks,
-        neurons_updated: sum(Count::Updates),
-        neurons_fired: sum(Count::Spikes),
-        synaptic_events: sum(Count::StoredEvents),
-        packets: sum(Count::Packets),
-        more,
-        ..Counts::default()
-    }
 }
 
 /// Puts the runs together; runs with frozen hidden weights only lend their accuracy to the run beside them.

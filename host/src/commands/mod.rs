@@ -10,3 +10,5 @@ pub mod demo;
 pub mod devices;
 pub mod encode;
 pub mod rule;
+pub mod run;
+pub mod sweep;

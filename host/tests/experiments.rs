@@ -1,0 +1,203 @@
+//! `synop run` and `synop sweep` from outside: what they refuse, and what survives a kill.
+
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
+
+use serde_json::Value;
+
+const DIGITS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../experiments/digits-local.toml");
+
+fn synop(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_synop"));
+    command.args(args).env("SYNOP_CHECKPOINT_MS", "20").stdin(Stdio::null());
+    command
+}
+
+fn output(args: &[&str]) -> Output {
+    synop(args).output().expect("synop runs")
+}
+
+/// The one JSON object on standard output, without what differs from run to run.
+fn json(args: &[&str]) -> Value {
+    let output = output(args);
+    assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+    let mut value: Value = serde_json::from_slice(&output.stdout).expect("one JSON object");
+    value.as_object_mut().expect("an object").remove("host");
+    value
+}
+
+/// The experiment with one line changed.
+fn changed(folder: &Path, from: &str, to: &str) -> String {
+    let text = std::fs::read_to_string(DIGITS).unwrap();
+    assert!(text.contains(from), "{from}");
+    let path = folder.join("changed.toml");
+    std::fs::write(&path, text.replacen(from, to, 1)).unwrap();
+    path.to_string_lossy().into_owned()
+}
+
+#[test]
+fn what_is_wrong_in_a_file_is_named_with_file_key_value_and_mend() {
+    let folder = tempfile::tempdir().unwrap();
+    for (from, to, key, value, mend) in [
+        ("weight_bits = 8", "weight_bits = -8", "network.weight_bits", "-8", "from 2 to 8"),
+        ("hidden = 256", "hiden = 256", "network.hiden", "hiden = 256", "did you mean hidden?"),
+        ("hidden = 256", "hidden = \"many\"", "network.hidden", "\"many\"", "an integer from 1"),
+        ("set = \"digits\"", "set = \"mnits\"", "data.set", "mnits", "`mnist`"),
+        ("\"direct:4\"", "\"dirct:4\"", "encoder.code", "dirct:4", "synop encode --help"),
+        ("\"local-learning\"", "\"local-lerning\"", "task", "local-lerning", "did you mean local-learning?"),
+        ("decay = 0.5", "decay = 1.5", "network.decay", "1.5", "a number from 0 to 1"),
+        ("seed = 1", "seed = 1.5", "seed", "1.5", "seed = 1"),
+        ("[data]", "[data", "line", "[data", "key = value"),
+    ] {
+        let file = changed(folder.path(), from, to);
+        let output = output(&["run", &file]);
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{text}");
+        for part in ["changed.toml", key, value, "mend:", mend] {
+            assert!(text.contains(part), "{to}: {part} is not in\n{text}");
+        }
+        assert!(output.stdout.is_empty());
+    }
+}
+
+#[test]
+fn an_absent_data_set_is_named_with_the_mend() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = changed(folder.path(), "set = \"digits\"", "set = \"mnist\"");
+    let output = output(&["run", &file, "--data", "/nonexistent"]);
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(2), "{text}");
+    assert!(
+        text.contains("/nonexistent/mnist/train-images-idx3-ubyte") && text.contains("--data DIR"),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_run_depends_on_its_seed_and_on_nothing_else() {
+    let run = |more: &[&str]| {
+        let mut args =
+            vec!["run", DIGITS, "--json", "--set", "network.hidden=64", "--set", "learning.rates=[4,1]"];
+        args.extend(more);
+        json(&args)
+    };
+    let one = run(&["--threads", "1"]);
+    assert_eq!(one, run(&["--threads", "2"]));
+    let accuracy = |value: &Value| value["task"]["accuracy"].as_f64().unwrap();
+    assert!(accuracy(&one) > 0.6, "{}", one["task"]);
+    let other = run(&["--seed", "2"]);
+    assert_eq!(other["seed"], 2);
+    assert_ne!(one["image"], other["image"]);
+}
+
+/// Kills `args` after each of the delays, with the state kept, then lets it end.
+fn killed_then_done(args: &[&str], delays_ms: &[u64]) -> Value {
+    for delay in delays_ms {
+        let mut child = synop(args).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        std::thread::sleep(Duration::from_millis(*delay));
+        child.kill().unwrap(); // SIGKILL: nothing of the process runs after it.
+        child.wait().unwrap();
+    }
+    json(args)
+}
+
+#[test]
+fn a_run_that_was_killed_at_any_moment_ends_with_the_same_bits() {
+    let folder = tempfile::tempdir().unwrap();
+    let (whole, cut) = (folder.path().join("whole"), folder.path().join("cut"));
+    let args = |out: &Path| -> Vec<String> {
+        let rates = "learning.rates=[4,2,1]";
+        ["run", DIGITS, "--json", "--set", rates, "--out", &out.to_string_lossy()].map(str::to_owned).to_vec()
+    };
+    let refs = |args: &[String]| args.iter().map(|s| s.clone().leak() as &str).collect::<Vec<_>>();
+    let expected = json(&refs(&args(&whole)));
+    // Moments that differ from test run to test run: the result must not.
+    let noise = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().subsec_nanos();
+    let delays: Vec<u64> = (0..6).map(|k| 40 + u64::from(noise >> (3 * k)) % 250).collect();
+    let found = killed_then_done(&refs(&args(&cut)), &delays);
+    assert_eq!(found, expected, "killed after {delays:?} ms");
+    assert!(!cut.join("state").exists(), "a finished run leaves no state behind");
+    for file in ["report.html", "report.json", "summary.csv"] {
+        assert!(cut.join(file).exists(), "{file}");
+    }
+}
+
+#[test]
+fn a_sweep_that_was_killed_at_any_moment_ends_with_the_same_table() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = |name: &str| folder.path().join(name).to_string_lossy().into_owned();
+    let (whole, cut) = (out("whole"), out("cut"));
+    let args = |out: &'static str| {
+        vec![
+            "sweep",
+            DIGITS,
+            "--json",
+            "--over",
+            "network.hidden=16,32",
+            "--over",
+            "seed=1..3",
+            "--over",
+            "learning.rates=[4,1]",
+            "--out",
+            out,
+        ]
+    };
+    let expected = json(&args(whole.clone().leak()));
+    assert_eq!(expected["runs"].as_array().unwrap().len(), 6);
+    let noise = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().subsec_nanos();
+    let delays: Vec<u64> = (0..5).map(|k| 40 + u64::from(noise >> (3 * k)) % 300).collect();
+    let found = killed_then_done(&args(cut.clone().leak()), &delays);
+    assert_eq!(found, expected, "killed after {delays:?} ms");
+    let table = |out: &str| std::fs::read_to_string(Path::new(out).join("sweep.csv")).unwrap();
+    assert_eq!(table(&cut), table(&whole));
+    assert_eq!(table(&cut).lines().count(), 7);
+    // All points are kept: the same command computes nothing.
+    let output = output(&args(cut.clone().leak()));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("6 of 6 points were finished before"));
+}
+
+#[test]
+fn a_sweep_refuses_before_it_runs() {
+    for (over, part) in [
+        ("network.hiden=1,2", "did you mean hidden?"),
+        ("network.weight_bits=8,-8", "from 2 to 8"),
+        ("data.set.x=1,2", "is a value, not a table"),
+    ] {
+        let output = output(&["sweep", DIGITS, "--over", over]);
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{text}");
+        assert!(text.contains(part) && text.contains("mend:"), "{text}");
+    }
+    let output = output(&["sweep", DIGITS]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("--over key=value"));
+}
+
+#[test]
+fn an_output_that_cannot_be_written_is_an_error_and_nothing_is_left() {
+    let folder = tempfile::tempdir().unwrap();
+    let blocker = folder.path().join("file");
+    std::fs::write(&blocker, "x").unwrap();
+    let out = blocker.join("deep").to_string_lossy().into_owned();
+    for command in ["run", "sweep"] {
+        let mut args = vec![command, DIGITS, "--set", "network.hidden=16", "--out", &out];
+        args.extend(["--set", "learning.rates=[1]"]);
+        let output = output(&args);
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(1), "{text}");
+        assert!(text.contains("cannot be written") && text.contains("file/deep"), "{text}");
+    }
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn a_run_that_needs_more_memory_than_is_there_is_refused_with_the_figure() {
+    let output = output(&["run", DIGITS, "--set", "encoder.code=\"lorenz:1000000\""]);
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    if text.contains("memory: the run") {
+        return synop::testing::skip("a machine of more than a terabyte");
+    }
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(text.contains("more memory than is there") && text.contains("GB"), "{text}");
+}
