@@ -147,6 +147,7 @@ macro_rules! commands {
 // One line per command; alphabetical.
 commands! {
     Attractor = attractor,
+    Bench = bench,
     Chips = chips,
     Completions = completions,
     Demo = demo,

@@ -45,7 +45,7 @@ pub fn cells(chip: &Chip, image: &Image<'_>, names: &[&str], counters: &[Vec<u64
 }
 
 /// Operations if every input and weight were active: all pairs of every port, every tick.
-fn dense(image: &Image<'_>, target: u32, ticks: u64) -> u64 {
+pub(crate) fn dense(image: &Image<'_>, target: u32, ticks: u64) -> u64 {
     let count = |piece: u32| image.piece(piece).map_or(0, |p| u64::from(p.count));
     let ports = (0..image.ports).filter_map(|i| image.port(i)).filter(|p| p.target == target && p.group == 0);
     ports.map(|p| count(p.source) * count(target)).sum::<u64>() * ticks

@@ -7,6 +7,7 @@
 
 pub mod alignment;
 pub mod attractor;
+pub mod bench;
 pub mod cli;
 pub mod commands;
 pub mod data;
@@ -24,6 +25,7 @@ pub mod rule;
 pub mod simd;
 pub mod table;
 pub mod testing;
+pub mod threads;
 pub mod train;
 
 pub use error::Failure;

@@ -407,10 +407,38 @@ impl<'a> Machine<'a> {
 
     /// Runs one tick.
     pub fn step<K: Kernels, D: Draws, O: Observer>(&mut self, kernels: &K, draws: &mut D, observer: &mut O) {
-        self.deliver_due(kernels);
+        self.begin(kernels);
         for stage in 1..=self.image.stages {
-            self.update_stage(stage, kernels, observer);
+            self.stage(stage, kernels, observer);
         }
+        self.finish::<K, D>(draws);
+    }
+
+    /// First part of a tick: events whose delay is over are read. [`Machine::step`] is this, then
+    /// [`Machine::stage`] for each stage, then [`Machine::finish`]; a host needs the parts only where machines
+    /// side by side exchange events without delay.
+    pub fn begin<K: Kernels>(&mut self, kernels: &K) {
+        self.deliver_due(kernels);
+    }
+
+    /// Second part of a tick: the hosted neurons of a stage update, and what they send without delay is read.
+    pub fn stage<K: Kernels, O: Observer>(&mut self, stage: u32, kernels: &K, observer: &mut O) {
+        self.update_stage(stage, kernels, observer);
+    }
+
+    /// Reads what pieces of a stage that are hosted elsewhere sent without delay in the coming tick, after it was
+    /// taken by [`Machine::receive`]. Once per stage.
+    pub fn deliver_at_once<K: Kernels>(&mut self, stage: u32, kernels: &K) {
+        for p in 0..self.image.pieces {
+            let Some(piece) = self.image.piece(p) else { continue };
+            if piece.stage == stage && piece.kind != Kind::Input && !self.hosts(piece.core) {
+                self.deliver_now(p, &piece, kernels);
+            }
+        }
+    }
+
+    /// Last part of a tick: rules run, and the next tick begins.
+    pub fn finish<K: Kernels, D: Draws>(&mut self, draws: &mut D) {
         self.learn_in_tick::<K, D>(draws);
         self.end_tick();
     }
@@ -494,10 +522,15 @@ impl<'a> Machine<'a> {
             {
                 add(row, Count::Packets, packets);
             }
-            for c in piece.delay_first..piece.delay_first + piece.delay_count {
-                if let Some(class) = self.image.delay_class(c).filter(|c| c.delay == 0) {
-                    self.deliver(p, &piece, &class, kernels);
-                }
+            self.deliver_now(p, &piece, kernels);
+        }
+    }
+
+    /// Reads the rows of synapses without delay.
+    fn deliver_now<K: Kernels>(&mut self, p: u32, piece: &Piece, kernels: &K) {
+        for c in piece.delay_first..piece.delay_first + piece.delay_count {
+            if let Some(class) = self.image.delay_class(c).filter(|c| c.delay == 0) {
+                self.deliver(p, piece, &class, kernels);
             }
         }
     }

@@ -4,6 +4,7 @@
 //! of [`crate::cli`]. Its help must end in examples; a test parses each of them.
 
 pub mod attractor;
+pub mod bench;
 pub mod chips;
 pub mod completions;
 pub mod demo;

@@ -83,9 +83,15 @@ fn each<const N: usize>(data: &[u8], value: impl Fn([u8; N]) -> f64) -> Option<V
 
 /// The bytes of an npy file of float64 with this shape.
 pub fn bytes(array: &Array) -> Vec<u8> {
-    let sizes: String = array.shape.iter().map(|size| format!("{size}, ")).collect();
-    let sizes = if array.shape.len() == 1 { sizes.trim_end() } else { sizes.trim_end_matches(", ") };
-    let mut header = format!("{{'descr': '<f8', 'fortran_order': False, 'shape': ({sizes}), }}");
+    let data: Vec<u8> = array.values.iter().flat_map(|v| v.to_le_bytes()).collect();
+    bytes_of("<f8", &array.shape, &data)
+}
+
+/// The bytes of an npy file of numbers of type `descr` (such as `|i1`), given as `data`, little-endian in C order.
+pub fn bytes_of(descr: &str, shape: &[usize], data: &[u8]) -> Vec<u8> {
+    let sizes: String = shape.iter().map(|size| format!("{size}, ")).collect();
+    let sizes = if shape.len() == 1 { sizes.trim_end() } else { sizes.trim_end_matches(", ") };
+    let mut header = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': ({sizes}), }}");
     // Signature, version and length take ten bytes; data begin at a multiple of 64.
     let padded = (10 + header.len() + 1).next_multiple_of(64) - 10;
     header.push_str(&" ".repeat(padded - header.len() - 1));
@@ -93,7 +99,7 @@ pub fn bytes(array: &Array) -> Vec<u8> {
     let mut out = b"\x93NUMPY\x01\x00".to_vec();
     out.extend((header.len() as u16).to_le_bytes());
     out.extend(header.as_bytes());
-    out.extend(array.values.iter().flat_map(|v| v.to_le_bytes()));
+    out.extend_from_slice(data);
     out
 }
 

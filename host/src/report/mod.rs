@@ -14,6 +14,7 @@ mod meter;
 mod page;
 mod terminal;
 
+pub(crate) use meter::peak_rss_bytes;
 pub use meter::{Host, Meter};
 pub use page::{Figure, Page, Section};
 

@@ -1,0 +1,345 @@
+//! One image on several threads, with the same bits as on one.
+//!
+//! Cores are the unit of threads: each worker hosts a run of them in a [`Machine`] of its own, with its own
+//! memory. A spike needs at least [`Image::least_delay`] ticks to any target, so workers run that many ticks
+//! alone, then exchange the spikes of the window and go on. One meeting per window is enough: outgoing
+//! spikes alternate between two boxes, so that nobody writes into one that may still be read. Where synapses
+//! have no delay, workers meet after every stage instead.
+
+use std::ops::Range;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use synop_core::image::Kind;
+use synop_core::store::Event;
+use synop_core::{Count, Draws, Image, InputError, Kernels, Machine, Observer, Threefry, Unobserved};
+
+/// Longest window: a network without synapses would have no end to it.
+const LONGEST: u64 = 1024;
+
+/// How cores are shared out: runs of cores of about equal numbers of neurons, at most one per core.
+///
+/// The number of runs is `threads`, or less where the image has fewer cores.
+pub fn shares(image: &Image<'_>, threads: usize) -> Vec<Range<u32>> {
+    let workers = threads.clamp(1, image.cores.max(1) as usize);
+    let mut loads = vec![0u64; image.cores as usize];
+    for piece in (0..image.pieces).filter_map(|p| image.piece(p)) {
+        if let Some(load) = loads.get_mut(piece.core as usize)
+            && piece.kind != Kind::Input
+        {
+            *load += u64::from(piece.count);
+        }
+    }
+    let total: u64 = loads.iter().sum();
+    let mut shares = Vec::with_capacity(workers);
+    let (mut first, mut done) = (0u32, 0u64);
+    for worker in 1..=workers {
+        // Every later worker must find a core too.
+        let most = image.cores - (workers - worker) as u32;
+        let mut end = first + 1;
+        done += loads[first as usize];
+        while end < most
+            && (worker == workers
+                || (done + loads[end as usize] / 2) * workers as u64 <= total * worker as u64)
+        {
+            done += loads[end as usize];
+            end += 1;
+        }
+        shares.push(first..end);
+        first = end;
+    }
+    shares
+}
+
+/// Memory for a [`Team`]: one block per worker.
+pub fn arenas(image: &Image<'_>, threads: usize) -> Vec<Vec<u64>> {
+    shares(image, threads).into_iter().map(|cores| vec![0u64; image.memory(cores).words()]).collect()
+}
+
+/// Where the events of a tick come from: calls its argument with a piece and that piece's events.
+///
+/// Every worker asks for itself, so the events must be a function of the tick alone.
+pub trait Input: Sync {
+    /// Gives the events of a tick, input piece by input piece.
+    fn events(&self, tick: u64, put: &mut dyn FnMut(u32, &[Event]));
+}
+
+/// A network that drives itself.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoInput;
+
+impl Input for NoInput {
+    fn events(&self, _: u64, _: &mut dyn FnMut(u32, &[Event])) {}
+}
+
+impl<F: Fn(u64, &mut dyn FnMut(u32, &[Event])) + Sync> Input for F {
+    fn events(&self, tick: u64, put: &mut dyn FnMut(u32, &[Event])) {
+        self(tick, put);
+    }
+}
+
+/// Machines that run one image together.
+#[derive(Debug)]
+pub struct Team<'a> {
+    image: Image<'a>,
+    machines: Vec<Machine<'a>>,
+}
+
+impl<'a> Team<'a> {
+    /// A team with one worker per block of memory from [`arenas`].
+    ///
+    /// # Errors
+    /// The blocks are not those that [`arenas`] gives for this image.
+    pub fn new(image: Image<'a>, arenas: &'a mut [Vec<u64>]) -> Result<Self, synop_core::ImageError> {
+        let shares = shares(&image, arenas.len());
+        let machines =
+            shares.into_iter().zip(arenas).map(|(cores, arena)| Machine::with_cores(image, cores, arena));
+        Ok(Team { image, machines: machines.collect::<Result<_, _>>()? })
+    }
+
+    /// Number of workers.
+    pub fn workers(&self) -> usize {
+        self.machines.len()
+    }
+
+    /// The image.
+    pub fn image(&self) -> &Image<'a> {
+        &self.image
+    }
+
+    /// The machine that hosts a piece.
+    pub fn host(&self, piece: u32) -> Option<&Machine<'a>> {
+        let core = self.image.piece(piece)?.core;
+        self.machines.iter().find(|m| m.hosts(core))
+    }
+
+    /// All machines, in the order of their cores.
+    pub fn machines_mut(&mut self) -> &mut [Machine<'a>] {
+        &mut self.machines
+    }
+
+    /// A count summed over all pieces.
+    pub fn total(&self, count: Count) -> u64 {
+        self.machines.iter().map(|m| m.total(count)).sum()
+    }
+
+    /// The tick that comes next.
+    pub fn tick(&self) -> u64 {
+        self.machines.first().map_or(0, Machine::tick)
+    }
+
+    /// Runs `ticks` ticks.
+    ///
+    /// # Errors
+    /// The first input that was not taken.
+    pub fn run<K: Kernels + Sync>(
+        &mut self,
+        kernels: &K,
+        ticks: u64,
+        input: &impl Input,
+    ) -> Result<(), InputError> {
+        let mut nobody = vec![Unobserved; self.machines.len()];
+        self.run_observed(kernels, ticks, input, &mut nobody)
+    }
+
+    /// Runs `ticks` ticks; each worker tells its own observer what happens on its cores.
+    ///
+    /// # Errors
+    /// The first input that was not taken.
+    pub fn run_observed<K: Kernels + Sync, O: Observer + Send>(
+        &mut self,
+        kernels: &K,
+        ticks: u64,
+        input: &impl Input,
+        observers: &mut [O],
+    ) -> Result<(), InputError> {
+        let seed = self.image.seed;
+        if let ([machine], [observer, ..]) = (&mut self.machines[..], &mut *observers) {
+            let mut draws = Threefry::<13>::new(seed);
+            for _ in 0..ticks {
+                put(machine, input)?;
+                machine.step(kernels, &mut draws, observer);
+            }
+            return Ok(());
+        }
+        let meeting = Meeting::new(self.machines.len());
+        let boxes: Vec<Outbox> = self.machines.iter().map(|_| Outbox::default()).collect();
+        let window = u64::from(self.image.least_delay).min(LONGEST);
+        let mut results = vec![Ok(()); self.machines.len()];
+        std::thread::scope(|scope| {
+            let work = self.machines.iter_mut().zip(observers).zip(&mut results).enumerate();
+            for (me, ((machine, observer), result)) in work {
+                let (meeting, boxes) = (&meeting, &boxes[..]);
+                scope.spawn(move || {
+                    let mut worker = Worker { me, machine, meeting, boxes, round: 0 };
+                    let mut draws = Threefry::<13>::new(seed);
+                    *result = if window == 0 {
+                        worker.stages(kernels, ticks, input, &mut draws, observer)
+                    } else {
+                        worker.windows(kernels, ticks, window, input, &mut draws, observer)
+                    };
+                });
+            }
+        });
+        results.into_iter().collect()
+    }
+}
+
+fn put(machine: &mut Machine<'_>, input: &impl Input) -> Result<(), InputError> {
+    let mut result = Ok(());
+    input.events(machine.tick(), &mut |piece, events| {
+        if result.is_ok() {
+            result = machine.inject(piece, events);
+        }
+    });
+    result
+}
+
+/// Spikes on their way to the other workers: two boxes, used in turn.
+#[derive(Debug, Default)]
+struct Outbox([Mutex<Mail>; 2]);
+
+#[derive(Debug, Default)]
+struct Mail {
+    /// Piece, tick and number of events, in the order of `events`.
+    heads: Vec<(u32, u64, usize)>,
+    events: Vec<Event>,
+}
+
+impl Outbox {
+    fn open(&self, round: usize) -> MutexGuard<'_, Mail> {
+        self.0[round % 2].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+struct Worker<'w, 'a> {
+    me: usize,
+    machine: &'w mut Machine<'a>,
+    meeting: &'w Meeting,
+    boxes: &'w [Outbox],
+    round: usize,
+}
+
+impl Worker<'_, '_> {
+    /// Runs windows of ticks, meets after each. A worker whose input is refused goes on without it, so that
+    /// the others do not wait for ever; all refuse alike.
+    fn windows<K: Kernels, O: Observer>(
+        &mut self,
+        kernels: &K,
+        ticks: u64,
+        window: u64,
+        input: &impl Input,
+        draws: &mut impl Draws,
+        observer: &mut O,
+    ) -> Result<(), InputError> {
+        let mut result = Ok(());
+        let mut left = ticks;
+        while left > 0 {
+            let length = window.min(left);
+            for _ in 0..length {
+                result = result.and(put(self.machine, input));
+                self.machine.step(kernels, draws, observer);
+            }
+            left -= length;
+            self.exchange(1..length as u32 + 1, |_| true);
+        }
+        result
+    }
+
+    /// Runs tick by tick, meets after every stage.
+    fn stages<K: Kernels, O: Observer>(
+        &mut self,
+        kernels: &K,
+        ticks: u64,
+        input: &impl Input,
+        draws: &mut impl Draws,
+        observer: &mut O,
+    ) -> Result<(), InputError> {
+        let mut result = Ok(());
+        for _ in 0..ticks {
+            result = result.and(put(self.machine, input));
+            self.machine.begin(kernels);
+            for stage in 1..=self.machine.image().stages {
+                self.machine.stage(stage, kernels, observer);
+                self.exchange(0..1, |s| s == stage);
+                self.machine.deliver_at_once(stage, kernels);
+            }
+            self.machine.finish::<K, _>(draws);
+        }
+        result
+    }
+
+    /// Puts the events of the given ages of own pieces of some stages into the box, meets, and takes what the others
+    /// have put into theirs.
+    fn exchange(&mut self, ages: Range<u32>, of_stage: impl Fn(u32) -> bool) {
+        let image = *self.machine.image();
+        let now = self.machine.tick();
+        let mut mail = self.boxes[self.me].open(self.round);
+        let Mail { heads, events } = &mut *mail;
+        heads.clear();
+        events.clear();
+        for p in 0..image.pieces {
+            let Some(piece) = image.piece(p) else { continue };
+            let foreign =
+                piece.kind == Kind::Input || piece.delay_count == 0 || !self.machine.hosts(piece.core);
+            if foreign || !of_stage(piece.stage) {
+                continue;
+            }
+            for age in ages.clone() {
+                let sent = self.machine.sent(p, age);
+                if !sent.is_empty() {
+                    heads.push((p, now - u64::from(age), sent.len()));
+                    events.extend_from_slice(sent);
+                }
+            }
+        }
+        drop(mail);
+        self.meeting.wait();
+        for (_, outbox) in self.boxes.iter().enumerate().filter(|(other, _)| *other != self.me) {
+            let mail = outbox.open(self.round);
+            let mut events = &mail.events[..];
+            for (piece, tick, count) in &mail.heads {
+                let (these, rest) = events.split_at(*count);
+                events = rest;
+                let taken = self.machine.receive(*piece, *tick, these);
+                debug_assert!(taken.is_ok(), "{taken:?}");
+            }
+        }
+        self.round += 1;
+    }
+}
+
+/// Where workers wait for each other: spins for a while, as windows are short, then lets others run.
+#[derive(Debug)]
+struct Meeting {
+    workers: usize,
+    arrived: AtomicUsize,
+    round: AtomicUsize,
+}
+
+impl Meeting {
+    /// Looks at the round before the processor is given away.
+    const SPINS: u32 = 5_000;
+
+    fn new(workers: usize) -> Self {
+        Meeting { workers, arrived: AtomicUsize::new(0), round: AtomicUsize::new(0) }
+    }
+
+    fn wait(&self) {
+        let round = self.round.load(Ordering::Acquire);
+        if self.arrived.fetch_add(1, Ordering::AcqRel) + 1 == self.workers {
+            self.arrived.store(0, Ordering::Relaxed);
+            self.round.store(round.wrapping_add(1), Ordering::Release);
+            return;
+        }
+        let mut spins = 0;
+        while self.round.load(Ordering::Acquire) == round {
+            if spins < Self::SPINS {
+                spins += 1;
+                std::hint::spin_loop();
+            } else {
+                std::thread::yield_now();
+            }
+        }
+    }
+}
