@@ -41,8 +41,9 @@ pub struct Common {
     /// Threads to use; results do not depend on it [default: one per processor]
     #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub threads: Option<u16>,
-    /// Folder of the data sets [default: $SYNOP_DATA, else ../shared/data]
-    #[arg(long, global = true, value_name = "DIR")]
+    /// Folder of the data sets [default: $SYNOP_DATA, else ../shared/data]; or a data set: digits, mnist,
+    /// mnist-umap7, or DIR/mnist
+    #[arg(long, global = true, value_name = "DIR|SET")]
     pub data: Option<PathBuf>,
 }
 
@@ -74,13 +75,33 @@ impl Common {
         Ok(pool.install(work))
     }
 
-    /// The folder of the data sets: `--data`, else `$SYNOP_DATA`, else `../shared/data`.
+    /// The folder of the data sets: `--data` where it names a folder, else `$SYNOP_DATA`, else `../shared/data`.
     pub fn data_dir(&self) -> PathBuf {
-        match &self.data {
-            Some(folder) => folder.clone(),
+        let named = self.data.as_ref().and_then(|path| match data_set_name(path) {
+            Some(_) => path.parent().filter(|folder| !folder.as_os_str().is_empty()),
+            None => Some(path.as_path()),
+        });
+        match named {
+            Some(folder) => folder.to_path_buf(),
             None => std::env::var_os("SYNOP_DATA")
                 .filter(|folder| !folder.is_empty())
                 .map_or_else(|| PathBuf::from("../shared/data"), PathBuf::from),
+        }
+    }
+
+    /// The data set that `--data` names, with the folder that holds it; none without `--data`.
+    ///
+    /// # Errors
+    /// Bad input: `--data` ends in no known name.
+    pub fn data_set(&self) -> Result<Option<(String, PathBuf)>, Failure> {
+        let Some(path) = &self.data else { return Ok(None) };
+        match data_set_name(path) {
+            Some(name) => Ok(Some((name.to_owned(), self.data_dir()))),
+            None => Err(Failure::bad_input("there is no such data set")
+                .place("--data")
+                .found(path.display())
+                .expected(format_args!("{}, or a folder's, such as DIR/mnist", DATA_SETS.join(", ")))
+                .mend("name the set, and its folder by $SYNOP_DATA; a file of your own goes to --input")),
         }
     }
 
@@ -96,6 +117,15 @@ impl Common {
             .map_err(|error| Failure::work(format_args!("the result is not JSON: {error}")))?;
         print_text(&json)
     }
+}
+
+/// Names that `--data` takes for a set.
+const DATA_SETS: [&str; 3] = ["digits", "mnist", "mnist-umap7"];
+
+/// The data set at the end of a path.
+fn data_set_name(path: &std::path::Path) -> Option<&'static str> {
+    let last = path.file_name()?.to_str()?;
+    DATA_SETS.into_iter().find(|name| *name == last)
 }
 
 /// Prints text on standard output and ends it with a line end.
@@ -149,10 +179,13 @@ commands! {
     Attractor = attractor,
     Bench = bench,
     Chips = chips,
+    Compare = compare,
+    Compile = compile,
     Completions = completions,
     Demo = demo,
     Devices = devices,
     Encode = encode,
+    Estimate = estimate,
     Rule = rule,
     Run = run,
     Sweep = sweep,

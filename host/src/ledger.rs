@@ -44,6 +44,30 @@ pub fn cells(chip: &Chip, image: &Image<'_>, names: &[&str], counters: &[Vec<u64
     cells
 }
 
+/// The machine's counters as a report has them; counters that stayed zero are left out.
+pub fn counts(counters: &[Vec<u64>], ticks: u64) -> crate::report::Counts {
+    let sum = |count: Count| -> u64 {
+        counters.iter().map(|row| row.get(count as usize).copied().unwrap_or(0)).sum()
+    };
+    let more = synop_core::counters::NAMES
+        .iter()
+        .filter(|(count, _)| {
+            !matches!(count, Count::StoredEvents | Count::Updates | Count::Spikes | Count::Packets)
+        })
+        .map(|(count, name)| ((*name).to_owned(), sum(*count)))
+        .filter(|(_, n)| *n != 0)
+        .collect();
+    crate::report::Counts {
+        steps: ticks,
+        neurons_updated: sum(Count::Updates),
+        neurons_fired: sum(Count::Spikes),
+        synaptic_events: sum(Count::StoredEvents),
+        packets: sum(Count::Packets),
+        more,
+        ..crate::report::Counts::default()
+    }
+}
+
 /// Operations if every input and weight were active: all pairs of every port, every tick.
 pub(crate) fn dense(image: &Image<'_>, target: u32, ticks: u64) -> u64 {
     let count = |piece: u32| image.piece(piece).map_or(0, |p| u64::from(p.count));

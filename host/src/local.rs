@@ -224,6 +224,18 @@ pub struct TickWork {
     pub packets: u64,
 }
 
+impl TickWork {
+    /// The work since an earlier reading of the same counters.
+    pub fn since(&self, before: &TickWork) -> TickWork {
+        TickWork {
+            events: self.events - before.events,
+            updates: self.updates - before.updates,
+            spikes: self.spikes - before.spikes,
+            packets: self.packets - before.packets,
+        }
+    }
+}
+
 impl Evaluation {
     /// Share of right answers.
     pub fn accuracy(&self) -> f64 {
@@ -361,13 +373,7 @@ impl<'a, K: Kernels> Learner<'a, K> {
                 let start = self.work();
                 self.drive(INPUT, values)?;
                 self.step();
-                let end = self.work();
-                found.per_tick.push(TickWork {
-                    events: end.events - start.events,
-                    updates: end.updates - start.updates,
-                    spikes: end.spikes - start.spikes,
-                    packets: end.packets - start.packets,
-                });
+                found.per_tick.push(self.work().since(&start));
             }
             found.ticks += (drive.rows.len() * drive.repeat) as u64;
             let readout = self.machine.membranes(READOUT);

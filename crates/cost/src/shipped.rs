@@ -52,12 +52,21 @@ pub fn names() -> impl Iterator<Item = &'static str> {
     FILES.iter().map(|(name, _)| *name)
 }
 
+/// Short names, and the file that each stands for.
+pub const ALIASES: &[(&str, &str)] = &[("loihi1", "loihi1-published")];
+
+/// The file that a short name stands for.
+pub fn alias(name: &str) -> Option<&'static str> {
+    ALIASES.iter().find(|(short, _)| *short == name).map(|(_, file)| *file)
+}
+
 /// The text of a shipped chip file.
 pub fn text(name: &str) -> Option<&'static str> {
+    let name = alias(name).unwrap_or(name);
     FILES.iter().find(|(n, _)| *n == name).map(|(_, t)| *t)
 }
 
-/// A shipped chip by name. The error for an unknown one gives the reason if it is known to be missing.
+/// A shipped chip by name or short name. The error for an unknown one gives the reason if it is known to be missing.
 pub fn chip(name: &str) -> Result<Chip, CostError> {
     if let Some(text) = text(name) {
         return Chip::from_toml(text, &format!("{name} (shipped)"));

@@ -67,8 +67,8 @@ pub fn direct(features: &[f64], ticks: usize) -> Result<Signal, EncodeError> {
     Signal::new(features.len().max(1), features.repeat(ticks))
 }
 
-/// Deterministic rate coding: after `k` ticks a neuron has spiked `p·max_rate·k` times, rounded to
-/// the nearest whole number.
+/// Deterministic rate coding: after `k` ticks a neuron has spiked `⌊p·max_rate·k⌋` times. A shortfall
+/// below 10⁻⁶ counts as none, so that fractions such as p/255 in 32 bits keep all their spikes.
 ///
 /// # Errors
 /// [`EncodeError::BadFeature`] outside of `[0, 1]`; [`EncodeError::BadParameter`] when `max_rate`
@@ -76,7 +76,7 @@ pub fn direct(features: &[f64], ticks: usize) -> Result<Signal, EncodeError> {
 pub fn rate(features: &[f64], ticks: u64, max_rate: f64) -> Result<Events, EncodeError> {
     check_unit(features)?;
     check_parameter("max_rate", max_rate, 0.0..=1.0, "0 to 1 spikes per tick")?;
-    let count = |p: f64, k: u64| (p * max_rate * k as f64 + 0.5).floor();
+    let count = |p: f64, k: u64| (p * max_rate * k as f64 + 1e-6).floor();
     Ok(collect(features, ticks, |_, p, t| count(p, t + 1) > count(p, t)))
 }
 
@@ -203,9 +203,15 @@ mod tests {
     fn deterministic_rate_spaces_its_spikes_evenly() {
         let e = rate(&[0.0, 0.25, 0.5, 1.0], 8, 1.0).unwrap();
         assert_eq!(spike_ticks(&e, 0), [0u64; 0]);
-        assert_eq!(spike_ticks(&e, 1), [1, 5]);
-        assert_eq!(spike_ticks(&e, 2), [0, 2, 4, 6]);
+        assert_eq!(spike_ticks(&e, 1), [3, 7]);
+        assert_eq!(spike_ticks(&e, 2), [1, 3, 5, 7]);
         assert_eq!(spike_ticks(&e, 3).len(), 8);
+        // Every grey value of a byte, through 32 bits, against the integer formula.
+        for grey in 0..=255u64 {
+            let e = rate(&[f64::from(grey as f32 / 255.0)], 255, 1.0).unwrap();
+            let wanted: Vec<u64> = (0..255).filter(|t| (t + 1) * grey / 255 > t * grey / 255).collect();
+            assert_eq!(spike_ticks(&e, 0), wanted, "grey {grey}");
+        }
     }
 
     #[test]

@@ -84,6 +84,19 @@ pub fn load(name: &str) -> Result<Chip, Failure> {
     shipped::load(name).map_err(|error| Failure::bad_input(error).place("chip").found(name))
 }
 
+/// Loads a chip, with the text that reports give: its name, and the short name that was typed.
+///
+/// # Errors
+/// As [`load`].
+pub fn resolve(name: &str) -> Result<(Chip, String), Failure> {
+    let chip = load(name)?;
+    let called = match shipped::alias(name) {
+        Some(file) => format!("{file} (`{name}` is short for it)"),
+        None => chip.name.clone(),
+    };
+    Ok((chip, called))
+}
+
 fn source_text(name: &str) -> Result<String, Failure> {
     match shipped::text(name) {
         Some(text) => Ok(text.to_string()),

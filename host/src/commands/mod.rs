@@ -6,10 +6,13 @@
 pub mod attractor;
 pub mod bench;
 pub mod chips;
+pub mod compare;
+pub mod compile;
 pub mod completions;
 pub mod demo;
 pub mod devices;
 pub mod encode;
+pub mod estimate;
 pub mod rule;
 pub mod run;
 pub mod sweep;

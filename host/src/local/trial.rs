@@ -1,15 +1,12 @@
 //! One learner from its untrained image to a priced report.
 
-use std::collections::BTreeMap;
-
 use serde_json::json;
 use sha2::{Digest, Sha256};
-use synop_core::Count;
 use synop_cost::{Bill, Chip, Run};
 
 use super::{Evaluation, Learner, Samples, Setup};
 use crate::experiment::Checkpoint;
-use crate::report::{Counts, Image, Report, SynOps, Task, Training};
+use crate::report::{Image, Report, SynOps, Task, Training};
 use crate::simd::Native;
 use crate::{Failure, ledger};
 
@@ -71,7 +68,7 @@ impl Trial<'_> {
             accuracy: Some(evaluation.accuracy()),
             ..Task::default()
         });
-        report.counts = Some(counts(&evaluation.counters, evaluation.ticks));
+        report.counts = Some(ledger::counts(&evaluation.counters, evaluation.ticks));
         let cells = ledger::cells(self.chip, &image, &POPULATIONS, &evaluation.counters, evaluation.ticks);
         let sum = |of: fn(&synop_cost::Counts) -> u64| cells.iter().map(|c| of(&c.counts)).sum();
         report.set_synops(SynOps {
@@ -88,7 +85,7 @@ impl Trial<'_> {
         let cells = ledger::cells(self.chip, &image, &POPULATIONS, &trained, ticks);
         report.training = Some(Training {
             samples: learner.presented(),
-            counts: counts(&trained, ticks),
+            counts: ledger::counts(&trained, ticks),
             energy: Some(Bill::of(self.chip, &cells, &Run { cores_used: 1, ..Run::default() })),
         });
         report.more.insert("spikes_per_sample".into(), json!(evaluation.spikes_per_sample()));
@@ -103,28 +100,4 @@ pub fn digest(parts: &[&[u8]]) -> String {
         hash.update(part);
     }
     hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// The counters of a machine on one core, as a report has them.
-fn counts(counters: &[Vec<u64>], ticks: u64) -> Counts {
-    let sum = |count: Count| -> u64 {
-        counters.iter().map(|row| row.get(count as usize).copied().unwrap_or(0)).sum()
-    };
-    let more = synop_core::counters::NAMES
-        .iter()
-        .filter(|(count, _)| {
-            !matches!(count, Count::StoredEvents | Count::Updates | Count::Spikes | Count::Packets)
-        })
-        .map(|(count, name)| ((*name).to_owned(), sum(*count)))
-        .filter(|(_, n)| *n != 0)
-        .collect::<BTreeMap<_, _>>();
-    Counts {
-        steps: ticks,
-        neurons_updated: sum(Count::Updates),
-        neurons_fired: sum(Count::Spikes),
-        synaptic_events: sum(Count::StoredEvents),
-        packets: sum(Count::Packets),
-        more,
-        ..Counts::default()
-    }
 }

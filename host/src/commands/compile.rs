@@ -1,0 +1,121 @@
+//! `synop compile`: a network becomes an image.
+
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
+
+use crate::cli::{Common, warn};
+use crate::commands::chips;
+use crate::input::{InputArgs, Inputs};
+use crate::pipeline::{self, Compiled};
+use crate::report::Report;
+use crate::source::{Network, ProfileArgs, QuantizeArgs};
+use crate::{Failure, files};
+
+/// Compile a network to an image: quantised, placed, ready for the emulator or a board
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Inputs that are not spikes need --input or --data, so that their scale is known.
+
+Examples:
+  synop compile tests/golden/nir/digits_snntorch.nir -o digits.image --chip loihi1
+  synop compile tests/golden/nir/digits_snntorch.nir -o digits.image --bits 4 --per-channel")]
+pub struct Args {
+    /// A NIR file
+    network: PathBuf,
+    /// The image
+    #[arg(short, long, value_name = "IMAGE")]
+    output: PathBuf,
+    /// A shipped chip or the path of a chip file
+    #[arg(long, default_value = "loihi1", value_name = "CHIP")]
+    chip: String,
+    /// Bits of a weight
+    #[arg(long, default_value_t = 8, value_name = "N")]
+    bits: u32,
+    #[command(flatten)]
+    quantizer: QuantizeArgs,
+    #[command(flatten)]
+    profile: ProfileArgs,
+    #[command(flatten)]
+    input: InputArgs,
+}
+
+/// Compiles and writes the image.
+///
+/// # Errors
+/// Bad input: the network or an option. The work failed: the image cannot be written.
+pub fn run(args: &Args, common: &Common) -> Result<(), Failure> {
+    let (chip, called) = chips::resolve(&args.chip)?;
+    let network = match Network::open(&args.network, &args.profile)? {
+        Network::Nir(network) => network,
+        Network::Image(_) => {
+            return Err(Failure::bad_input("this is an image already")
+                .file(&args.network)
+                .expected("a NIR file"));
+        }
+    };
+    let inputs = match args.input.input.is_some() || common.data.is_some() {
+        true => Some(Inputs::load(&args.input, common, &network.ports(), network.profile.dt)?),
+        false => None,
+    };
+    let options = args.quantizer.options(args.bits, inputs.as_ref())?;
+    let quantized = network.quantize(&options)?;
+    let compiled =
+        pipeline::compile(&quantized.network, &chip).map_err(|failure| failure.file(&args.network))?;
+    files::write(&args.output, compiled.bytes())?;
+    let mut report = Report::new(common.seed());
+    report.command = "compile".into();
+    report.profile = compiled.profile.clone();
+    report.image = Some(crate::report::Image {
+        sha256: compiled.sha256.clone(),
+        initial_sha256: None,
+        weight_bits: compiled.weight_bits,
+    });
+    report.profile.insert("chip".into(), json!(called));
+    report.warnings.extend(network.warnings.iter().cloned());
+    report.warnings.extend(quantized.warnings.iter().cloned());
+    report.more.insert("layers".into(), json!(quantized.layers));
+    report.more.insert("size".into(), size(&compiled, quantized.network.synapse_count())?);
+    report.warnings.iter().for_each(warn);
+    common.print(&report, || text(args, &compiled, &report))
+}
+
+/// How large the image is, and what a machine needs to run it.
+fn size(compiled: &Compiled, synapses: u64) -> Result<Value, Failure> {
+    let image = compiled.image()?;
+    Ok(json!({
+        "image_bytes": compiled.bytes().len(),
+        "arena_bytes": image.memory(0..image.cores).words() * 8,
+        "cores": image.cores,
+        "neurons": compiled.neurons(),
+        "synapses": synapses,
+    }))
+}
+
+fn text(args: &Args, compiled: &Compiled, report: &Report) -> String {
+    let size = &report.more["size"];
+    let mut out = format!(
+        "{}: {} bytes, {} core(s), {} neurons, {} synapses of {} bits; needs {} bytes to run\n\
+         sha256 {}\n",
+        args.output.display(),
+        size["image_bytes"],
+        size["cores"],
+        size["neurons"],
+        size["synapses"],
+        compiled.weight_bits,
+        size["arena_bytes"],
+        compiled.sha256
+    );
+    for line in assumptions(&report.profile) {
+        out.push_str(&format!("assumed: {line}\n"));
+    }
+    out
+}
+
+/// The assumptions of a profile, as text.
+pub fn assumptions(profile: &serde_json::Map<String, Value>) -> Vec<String> {
+    let lists = ["assumptions", "notes"].map(|key| profile.get(key).and_then(Value::as_array));
+    let lines = lists.into_iter().flatten().flatten().filter_map(|v| v.as_str().map(str::to_owned));
+    let chip = profile.get("chip").and_then(Value::as_str).map(|chip| format!("chip {chip}"));
+    lines.chain(chip).collect()
+}

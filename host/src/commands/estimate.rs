@@ -1,0 +1,117 @@
+//! `synop estimate`: a network or image on inputs, counted and priced.
+
+use std::path::PathBuf;
+
+use serde_json::json;
+
+use crate::Failure;
+use crate::cli::{Common, warn};
+use crate::commands::{chips, compile::assumptions};
+use crate::input::{InputArgs, Inputs};
+use crate::pipeline::{self, Compiled, Keep};
+use crate::report::{Meter, Page, Report};
+use crate::source::{Network, NirNetwork, ProfileArgs, QuantizeArgs};
+use crate::trace::{self, Trace};
+
+/// Run a network or an image on inputs and bill it: SynOps, energy, latency
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  synop estimate tests/golden/nir/digits_snntorch.nir --data digits --encode rate:25 --chip loihi1
+  synop estimate digits.image --input recorded.npy --chip loihi1-fitted --json
+  synop estimate net.nir --profile snntorch --input x.npz --bits 6 --trace int6.trace.json")]
+pub struct Args {
+    /// A NIR file, or an image of synop compile
+    network: PathBuf,
+    /// A shipped chip or the path of a chip file
+    #[arg(long, default_value = "loihi1", value_name = "CHIP")]
+    chip: String,
+    /// Bits of a weight [default: 8]
+    #[arg(long, value_name = "N")]
+    bits: Option<u32>,
+    /// Write spikes, sample by sample, to this file (see synop compare)
+    #[arg(long, value_name = "FILE")]
+    trace: Option<PathBuf>,
+    /// Keep membranes in the trace as well
+    #[arg(long, requires = "trace")]
+    membranes: bool,
+    #[command(flatten)]
+    quantizer: QuantizeArgs,
+    #[command(flatten)]
+    profile: ProfileArgs,
+    #[command(flatten)]
+    input: InputArgs,
+}
+
+/// Runs and prints the bill.
+///
+/// # Errors
+/// Bad input: the network, the input, the chip or an option. The work failed: an output cannot be written.
+pub fn run(args: &Args, common: &Common) -> Result<(), Failure> {
+    let (chip, called) = chips::resolve(&args.chip)?;
+    let meter = Meter::start(common.threads());
+    let mut warnings = Vec::new();
+    let (compiled, inputs, network) = match Network::open(&args.network, &args.profile)? {
+        Network::Nir(network) => {
+            let inputs = Inputs::load(&args.input, common, &network.ports(), network.profile.dt)?;
+            let options = args.quantizer.options(args.bits.unwrap_or(8), Some(&inputs))?;
+            let quantized = network.quantize(&options)?;
+            warnings.extend(network.warnings.iter().cloned());
+            warnings.extend(quantized.warnings.iter().cloned());
+            let compiled = pipeline::compile(&quantized.network, &chip).map_err(|f| f.file(&args.network))?;
+            (compiled, inputs, Some(network))
+        }
+        Network::Image(blob) => {
+            if args.bits.is_some() {
+                return Err(Failure::bad_input("an image has its bits already")
+                    .file(&args.network)
+                    .place("--bits")
+                    .mend("leave --bits out, or name the NIR file"));
+            }
+            let compiled = Compiled::open(blob)?;
+            let inputs = Inputs::load(&args.input, common, &compiled.ports, None)?;
+            (compiled, inputs, None)
+        }
+    };
+    let keep = Keep { spikes: args.trace.is_some(), membranes: args.membranes, largest: true };
+    let (ran, samples) = common.in_pool(|| {
+        pipeline::run(&compiled, &inputs, keep, |_, _, one| Ok(keep.spikes.then(|| trace::Sample::take(one))))
+    })??;
+    let mut report = pipeline::report(&compiled, &ran, &inputs, &chip, common.seed())?;
+    report.command = "estimate".into();
+    report.profile.insert("chip".into(), json!(called));
+    report.warnings.splice(0..0, warnings);
+    report.more.insert("max_abs_v".into(), json!(ran.largest));
+    if let Some(path) = &args.trace {
+        let mut trace = Trace::of(&compiled, &format!("int{} image", compiled.weight_bits));
+        trace.samples = samples.into_iter().flatten().collect();
+        trace.write(path)?;
+    }
+    let events = ran.per_tick.iter().map(|t| t.events).sum();
+    report.host = Some(meter.stop(events));
+    if let Some(folder) = &common.out {
+        Page::new(report.clone()).write(folder)?;
+    }
+    if common.json {
+        report.warnings.iter().for_each(warn);
+    }
+    common.print(&report, || text(&report, &inputs, network.as_deref()))
+}
+
+fn text(report: &Report, inputs: &Inputs, _network: Option<&NirNetwork>) -> String {
+    let mut out = String::new();
+    for note in inputs.notes.iter().cloned().chain(assumptions(&report.profile)) {
+        out.push_str(&format!("assumed: {note}\n"));
+    }
+    out.push('\n');
+    out.push_str(&report.terminal());
+    if let Some(energy) = &report.energy {
+        for missing in &energy.unpriced {
+            out.push_str(&format!("no price: {} x {} ({})\n", missing.count, missing.class, missing.reason));
+        }
+        for warning in &energy.warnings {
+            out.push_str(&format!("note: {warning}\n"));
+        }
+    }
+    out
+}

@@ -1,0 +1,573 @@
+//! One way from a network to a report: image, run over samples, cells, bill.
+//!
+//! ```text
+//! Network ─ quantise ─ place ─► Blob ─ Compiled ─ run over samples in parallel ─► Ran ─ cells ─ Bill ─► Report
+//! ```
+//!
+//! Every sample starts from the image, so that the order and the number of threads cannot matter.
+
+use std::collections::BTreeMap;
+
+use rayon::prelude::*;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use synop_core::counters::NAMES;
+use synop_core::image::Kind;
+use synop_core::{Count, Image, Machine, Observer, Threefry};
+use synop_cost::{Bill, Chip, Run};
+use synop_model::image::{Blob, write};
+use synop_model::network::Network;
+use synop_model::placement::Placement;
+
+use crate::input::{Inputs, Port, Sample};
+use crate::local::{TickWork, digest};
+use crate::progress::Progress;
+use crate::report::{self, Report, SynOps, Task};
+use crate::simd::Native;
+use crate::{Failure, ledger};
+
+/// An image and what the host knows of it.
+#[derive(Debug)]
+pub struct Compiled {
+    blob: Blob,
+    /// SHA-256 of the image, in hexadecimal.
+    pub sha256: String,
+    /// Populations, in the order of their numbers.
+    pub populations: Vec<PopulationInfo>,
+    /// Inputs, in the order of their populations.
+    pub ports: Vec<Port>,
+    /// The population that answers: the one that the first Output reads, else the last.
+    pub readout: usize,
+    /// Float per membrane unit of each readout neuron; empty where all are alike.
+    pub readout_units: Vec<f64>,
+    /// Whether the readout spikes.
+    pub readout_spikes: bool,
+    /// Integers per 1.0 of the inputs.
+    pub input_scale: f64,
+    /// Bits per weight, as the quantiser was told; else the widest container.
+    pub weight_bits: u32,
+    /// What a NIR file left open, as the image keeps it.
+    pub profile: Map<String, Value>,
+}
+
+/// A population of an image.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct PopulationInfo {
+    /// Its name.
+    pub name: String,
+    /// Number of neurons.
+    pub size: usize,
+    /// Whether its events come from outside.
+    #[serde(default)]
+    pub input: bool,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Meta {
+    populations: Vec<PopulationInfo>,
+    network: Value,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct NetworkMeta {
+    bits: Option<u32>,
+    input_scale: Option<f64>,
+    inputs: Vec<Port>,
+    readouts: Vec<usize>,
+    readout_units: Vec<Vec<f64>>,
+    profile: Map<String, Value>,
+}
+
+/// Which core of the chip holds what.
+pub fn place(network: &Network, _chip: &Chip) -> Placement {
+    Placement::one_core(network)
+}
+
+/// Writes the image of a network for a chip.
+///
+/// # Errors
+/// Bad input: the network does not fit an image.
+pub fn compile(network: &Network, chip: &Chip) -> Result<Compiled, Failure> {
+    let blob = write(network, &place(network, chip)).map_err(Failure::bad_input)?;
+    Compiled::open(blob)
+}
+
+impl Compiled {
+    /// Takes an image.
+    ///
+    /// # Errors
+    /// Bad input: the image does not pass its check.
+    pub fn open(blob: Blob) -> Result<Self, Failure> {
+        let image = blob.image().map_err(Failure::bad_input)?;
+        let meta: Meta =
+            serde_json::from_slice(image.section(synop_core::image::Section::Meta)).unwrap_or_default();
+        let network: NetworkMeta = serde_json::from_value(meta.network).unwrap_or_default();
+        let populations = populations(&image, meta.populations);
+        let inputs = || populations.iter().filter(|p| p.input);
+        let sizes_fit = network.inputs.iter().map(Port::size).eq(inputs().map(|p| p.size));
+        let ports = match sizes_fit {
+            true => network.inputs,
+            false => inputs().map(|p| Port { name: p.name.clone(), shape: vec![p.size] }).collect(),
+        };
+        let readout = network.readouts.first().copied().filter(|p| *p < populations.len());
+        let readout = readout.unwrap_or(populations.len().saturating_sub(1));
+        let pieces = (0..image.pieces).filter_map(|p| image.piece(p));
+        let silent = synop_core::image::flag::SILENT;
+        let readout_spikes =
+            pieces.clone().filter(|p| p.population as usize == readout).any(|p| p.flags & silent == 0);
+        let containers = (0..image.ports).filter_map(|p| image.port(p)).map(|p| p.bits);
+        let units = network.readout_units.into_iter().next().unwrap_or_default();
+        let alike = units.windows(2).all(|pair| pair.first() == pair.last());
+        Ok(Self {
+            sha256: digest(&[blob.bytes()]),
+            ports,
+            readout,
+            readout_units: if alike { Vec::new() } else { units },
+            readout_spikes,
+            input_scale: network.input_scale.unwrap_or(1.0),
+            weight_bits: network.bits.unwrap_or_else(|| containers.max().unwrap_or(0)),
+            profile: network.profile,
+            populations,
+            blob,
+        })
+    }
+
+    /// The bytes of the image.
+    pub fn bytes(&self) -> &[u8] {
+        self.blob.bytes()
+    }
+
+    /// The image.
+    ///
+    /// # Errors
+    /// None in practice: it was checked when it was opened.
+    pub fn image(&self) -> Result<Image<'_>, Failure> {
+        self.blob.image().map_err(Failure::bad_input)
+    }
+
+    /// Names of the populations.
+    pub fn names(&self) -> Vec<&str> {
+        self.populations.iter().map(|p| p.name.as_str()).collect()
+    }
+
+    /// Neurons, inputs left out.
+    pub fn neurons(&self) -> u64 {
+        self.populations.iter().filter(|p| !p.input).map(|p| p.size as u64).sum()
+    }
+}
+
+/// Populations by the image's own records, with the names that its meta data give.
+fn populations(image: &Image<'_>, named: Vec<PopulationInfo>) -> Vec<PopulationInfo> {
+    let mut found: BTreeMap<usize, PopulationInfo> = BTreeMap::new();
+    for piece in (0..image.pieces).filter_map(|p| image.piece(p)) {
+        let number = piece.population as usize;
+        let entry = found.entry(number).or_insert_with(|| PopulationInfo {
+            name: named.get(number).map_or_else(|| format!("population {number}"), |p| p.name.clone()),
+            size: 0,
+            input: piece.kind == Kind::Input,
+        });
+        entry.size += piece.count as usize;
+    }
+    found.into_values().collect()
+}
+
+/// A spike: (tick, population, neuron, payload).
+pub type Spike = (u32, u32, u32, i32);
+
+/// What a run keeps beside counters.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Keep {
+    /// All spikes, those of inputs included.
+    pub spikes: bool,
+    /// Membranes of all populations after every tick.
+    pub membranes: bool,
+    /// The largest absolute membrane after any tick.
+    pub largest: bool,
+}
+
+/// What one sample came to.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Presented {
+    /// Counters of each piece, in the order of [`NAMES`].
+    pub counters: Vec<Vec<u64>>,
+    /// Work of each tick.
+    pub per_tick: Vec<TickWork>,
+    /// Spikes of each readout neuron.
+    pub readout_spikes: Vec<i32>,
+    /// Membranes of the readout after the last tick.
+    pub readout_membranes: Vec<i32>,
+    /// Spikes per population, inputs included.
+    pub spikes_per_population: Vec<u64>,
+    /// Neurons of each population that spiked at least once.
+    pub alive: Vec<Vec<bool>>,
+    /// All spikes, if asked for.
+    pub spikes: Vec<Spike>,
+    /// Membranes by tick, population and neuron, if asked for.
+    pub membranes: Vec<Vec<Vec<i32>>>,
+    /// The largest absolute membrane, if asked for.
+    pub largest: i64,
+    /// Input values beyond the image's range, which were cut.
+    pub inputs_cut: u64,
+}
+
+impl Presented {
+    /// The answer: the readout neuron with most spikes, or (where it does not spike) with the highest membrane at
+    /// the end; the first on a tie.
+    pub fn answer(&self, compiled: &Compiled) -> usize {
+        let values: Vec<f64> = match compiled.readout_spikes {
+            true => self.readout_spikes.iter().map(|n| f64::from(*n)).collect(),
+            false => {
+                let unit = |i: usize| compiled.readout_units.get(i).copied().unwrap_or(1.0);
+                self.readout_membranes.iter().enumerate().map(|(i, v)| f64::from(*v) * unit(i)).collect()
+            }
+        };
+        largest(&values)
+    }
+}
+
+/// Position of the largest value, the first on a tie.
+pub fn largest(values: &[f64]) -> usize {
+    let mut best = 0;
+    for (i, v) in values.iter().enumerate() {
+        if values.get(best).is_some_and(|b| v > b) {
+            best = i;
+        }
+    }
+    best
+}
+
+/// Collects spikes by population.
+struct Recorder<'a> {
+    pieces: &'a [(u32, u32)],
+    tick: u32,
+    presented: &'a mut Presented,
+    keep: bool,
+}
+
+impl Observer for Recorder<'_> {
+    fn spike(&mut self, _tick: u64, piece: u32, neuron: u32, payload: i32) {
+        let Some(&(population, first)) = self.pieces.get(piece as usize) else { return };
+        note(self.presented, self.keep, (self.tick, population, first + neuron, payload));
+    }
+}
+
+fn note(presented: &mut Presented, keep: bool, spike: Spike) {
+    let (_, population, neuron, payload) = spike;
+    if let Some(count) = presented.spikes_per_population.get_mut(population as usize) {
+        *count += u64::from(payload.unsigned_abs());
+    }
+    if let Some(alive) = presented.alive.get_mut(population as usize).and_then(|p| p.get_mut(neuron as usize))
+    {
+        *alive = true;
+    }
+    if keep {
+        presented.spikes.push(spike);
+    }
+}
+
+/// Presents one sample to a machine that starts from the image.
+///
+/// # Errors
+/// The work failed: the memory is too small, which would be a defect.
+pub fn present(
+    compiled: &Compiled,
+    image: Image<'_>,
+    arena: &mut [u64],
+    kernels: &Native,
+    number: usize,
+    sample: &Sample,
+    keep: Keep,
+) -> Result<Presented, Failure> {
+    let mut machine = Machine::new(image, arena).map_err(Failure::work)?;
+    let records: Vec<_> = (0..image.pieces).filter_map(|p| image.piece(p)).collect();
+    let pieces: Vec<(u32, u32)> = records.iter().map(|p| (p.population, p.population_first)).collect();
+    let mut draws = Threefry::<13>::new(image.seed ^ (number as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    let sizes = || compiled.populations.iter().map(|p| p.size);
+    let mut out = Presented {
+        spikes_per_population: vec![0; compiled.populations.len()],
+        alive: sizes().map(|n| vec![false; n]).collect(),
+        ..Presented::default()
+    };
+    // First input neuron of each population of inputs.
+    let mut first_of = vec![0u32; compiled.populations.len()];
+    let mut first = 0;
+    for (population, info) in compiled.populations.iter().enumerate().filter(|(_, p)| p.input) {
+        first_of[population] = first;
+        first += info.size as u32;
+    }
+    let mut before = TickWork::default();
+    for tick in 0..sample.ticks() {
+        let entries = sample.tick(tick);
+        for (piece, record) in (0u32..).zip(&records).filter(|(_, r)| r.kind == Kind::Input) {
+            let from =
+                first_of.get(record.population as usize).copied().unwrap_or(0) + record.population_first;
+            let start = entries.partition_point(|(n, _)| *n < from);
+            let end = entries.partition_point(|(n, _)| *n < from + record.count);
+            let most = f64::from(record.payload_max);
+            let mut events: Vec<[i32; 2]> = Vec::with_capacity(end - start);
+            for (neuron, value) in entries.get(start..end).unwrap_or(&[]) {
+                let scaled = (value * compiled.input_scale).round_ties_even();
+                out.inputs_cut += u64::from(scaled.abs() > most);
+                let payload = scaled.clamp(-most, most) as i32;
+                if payload != 0 {
+                    events.push([(neuron - from) as i32, payload]);
+                    let local = neuron - from + record.population_first;
+                    note(&mut out, keep.spikes, (tick as u32, record.population, local, payload));
+                }
+            }
+            machine.inject(piece, &events).map_err(|error| {
+                Failure::work(error).place(format_args!("sample {number}, tick {tick}, input"))
+            })?;
+        }
+        let mut recorder =
+            Recorder { pieces: &pieces, tick: tick as u32, presented: &mut out, keep: keep.spikes };
+        machine.step(kernels, &mut draws, &mut recorder);
+        let after = work(&machine);
+        out.per_tick.push(after.since(&before));
+        before = after;
+        if keep.largest {
+            let all = (0..image.pieces).flat_map(|p| machine.membranes(p));
+            let most = all.map(|v| i64::from(*v).abs()).max().unwrap_or(0);
+            out.largest = out.largest.max(most);
+        }
+        if keep.membranes {
+            let each =
+                (0..compiled.populations.len() as u32).map(|q| gather(&records, q, |p| machine.membranes(p)));
+            out.membranes.push(each.collect());
+        }
+    }
+    out.counters = (0..image.pieces).map(|p| machine.counters(p).row().to_vec()).collect();
+    let readout = compiled.readout as u32;
+    out.readout_spikes = gather(&records, readout, |p| machine.spike_counts(p));
+    out.readout_membranes = gather(&records, readout, |p| machine.membranes(p));
+    Ok(out)
+}
+
+/// What the pieces of a population hold, in the order of its neurons.
+fn gather<'a>(
+    records: &[synop_core::image::Piece],
+    population: u32,
+    of: impl Fn(u32) -> &'a [i32],
+) -> Vec<i32> {
+    let mut parts: Vec<(u32, &[i32])> = (0u32..)
+        .zip(records)
+        .filter(|(_, r)| r.population == population)
+        .map(|(piece, r)| (r.population_first, of(piece)))
+        .collect();
+    parts.sort_by_key(|part| part.0);
+    parts.into_iter().flat_map(|part| part.1.iter().copied()).collect()
+}
+
+fn work(machine: &Machine<'_>) -> TickWork {
+    TickWork {
+        events: machine.total(Count::StoredEvents),
+        updates: machine.total(Count::Updates),
+        spikes: machine.total(Count::Spikes),
+        packets: machine.total(Count::Packets),
+    }
+}
+
+/// What all samples came to.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Ran {
+    /// Samples.
+    pub samples: usize,
+    /// Ticks of all samples.
+    pub ticks: u64,
+    /// Counters of each piece, all samples together.
+    pub counters: Vec<Vec<u64>>,
+    /// Work of each tick, sample after sample.
+    pub per_tick: Vec<TickWork>,
+    /// Answers of the samples.
+    pub answers: Vec<usize>,
+    /// Spikes per population, inputs included.
+    pub spikes_per_population: Vec<u64>,
+    /// Neurons of each population that never spiked.
+    pub silent: Vec<u64>,
+    /// The largest absolute membrane, if it was asked for.
+    pub largest: i64,
+    /// Input values that were cut.
+    pub inputs_cut: u64,
+}
+
+impl Ran {
+    fn take(&mut self, one: &Presented, alive: &mut Vec<Vec<bool>>, answer: usize) {
+        self.samples += 1;
+        self.ticks += one.per_tick.len() as u64;
+        self.per_tick.extend_from_slice(&one.per_tick);
+        self.answers.push(answer);
+        self.largest = self.largest.max(one.largest);
+        self.inputs_cut += one.inputs_cut;
+        add_rows(&mut self.counters, &one.counters);
+        if self.spikes_per_population.is_empty() {
+            self.spikes_per_population = vec![0; one.spikes_per_population.len()];
+            alive.clone_from(&one.alive);
+        }
+        for (sum, n) in self.spikes_per_population.iter_mut().zip(&one.spikes_per_population) {
+            *sum += n;
+        }
+        for (all, one) in alive.iter_mut().zip(&one.alive) {
+            all.iter_mut().zip(one).for_each(|(a, b)| *a |= b);
+        }
+    }
+
+    /// A count, all pieces together.
+    pub fn total(&self, count: Count) -> u64 {
+        self.counters.iter().map(|row| row.get(count as usize).copied().unwrap_or(0)).sum()
+    }
+
+    /// Share of answers that equal the labels.
+    pub fn accuracy(&self, labels: &[u32]) -> Option<f64> {
+        let right = self.answers.iter().zip(labels).filter(|(a, l)| **a == **l as usize).count();
+        (!labels.is_empty()).then(|| right as f64 / self.answers.len().max(1) as f64)
+    }
+}
+
+fn add_rows(sums: &mut Vec<Vec<u64>>, rows: &[Vec<u64>]) {
+    sums.resize(rows.len(), vec![0; NAMES.len()]);
+    for (sum, row) in sums.iter_mut().zip(rows) {
+        sum.iter_mut().zip(row).for_each(|(s, n)| *s += n);
+    }
+}
+
+/// Runs all samples, in parallel within the pool of the caller; `each` sees every sample with its number, from any
+/// thread, and what it returns comes back in the order of the samples.
+///
+/// # Errors
+/// Bad input: a sample cannot be made, or `each` fails.
+pub fn run<T: Send>(
+    compiled: &Compiled,
+    inputs: &Inputs,
+    keep: Keep,
+    each: impl Fn(usize, &Sample, &mut Presented) -> Result<T, Failure> + Sync,
+) -> Result<(Ran, Vec<T>), Failure> {
+    let image = compiled.image()?;
+    let words = image.memory(0..image.cores).words();
+    let kernels = Native::detect();
+    let progress = Progress::new("samples", inputs.len() as u64);
+    let mut ran = Ran::default();
+    let (mut alive, mut returned) = (Vec::new(), Vec::with_capacity(inputs.len()));
+    // In parts, so that what is kept of many samples is never in memory together.
+    const PART: usize = 256;
+    for start in (0..inputs.len()).step_by(PART) {
+        let part: Result<Vec<(Presented, T)>, Failure> = (start..(start + PART).min(inputs.len()))
+            .into_par_iter()
+            .map_init(
+                || vec![0u64; words],
+                |arena, number| {
+                    let sample = inputs.sample(number)?;
+                    let mut one = present(compiled, image, arena, &kernels, number, &sample, keep)?;
+                    let more = each(number, &sample, &mut one)?;
+                    progress.add(1, one.per_tick.iter().map(|t| t.events).sum());
+                    Ok((one, more))
+                },
+            )
+            .collect();
+        for (one, more) in part? {
+            ran.take(&one, &mut alive, one.answer(compiled));
+            returned.push(more);
+        }
+    }
+    progress.finish();
+    ran.silent = alive.iter().map(|p| p.iter().filter(|a| !**a).count() as u64).collect();
+    Ok((ran, returned))
+}
+
+/// The report of a run on a chip: image, task, counts, synaptic operations, energy, latency.
+///
+/// # Errors
+/// None in practice: the image was checked when it was opened.
+pub fn report(
+    compiled: &Compiled,
+    ran: &Ran,
+    inputs: &Inputs,
+    chip: &Chip,
+    seed: u64,
+) -> Result<Report, Failure> {
+    let image = compiled.image()?;
+    let mut report = Report::new(seed);
+    report.profile = compiled.profile.clone();
+    report.profile.extend(inputs.facts.clone());
+    report.profile.insert("readout".into(), json!(readout_text(compiled)));
+    report.profile.insert("input_scale".into(), json!(compiled.input_scale));
+    report.image = Some(report::Image {
+        sha256: compiled.sha256.clone(),
+        initial_sha256: None,
+        weight_bits: compiled.weight_bits,
+    });
+    report.task = Some(Task {
+        samples: ran.samples as u64,
+        accuracy: inputs.labels.as_ref().and_then(|labels| ran.accuracy(labels)),
+        ..Task::default()
+    });
+    report.counts = Some(ledger::counts(&ran.counters, ran.ticks));
+    let names = compiled.names();
+    let cells = ledger::cells(chip, &image, &names, &ran.counters, ran.ticks);
+    let sum = |of: fn(&synop_cost::Counts) -> u64| cells.iter().map(|c| of(&c.counts)).sum();
+    report.set_synops(SynOps {
+        stored: sum(|c| c.synaptic_events),
+        effective: sum(|c| c.synaptic_effective),
+        dense: sum(|c| c.synaptic_dense),
+        macs: sum(|c| c.macs),
+        acs: sum(|c| c.acs),
+    });
+    let latency = ledger::serial_latency(chip, &ran.per_tick);
+    let priced = Run { time_s: latency.as_ref().map(|l| l.total_s), cores_used: 1, ..Run::default() };
+    report.energy = Some(Bill::of(chip, &cells, &priced));
+    report.latency = latency;
+    report.more.insert("layers".into(), layers(compiled, ran));
+    if ran.inputs_cut > 0 {
+        report
+            .warnings
+            .push(format!("{} input values lay beyond the image's range and were cut", ran.inputs_cut));
+    }
+    let saturations = ran.total(Count::StateSaturations);
+    if saturations > 0 {
+        report.warnings.push(format!(
+            "{saturations} membranes saturated (more --state-bits, or a smaller --input-shift)"
+        ));
+    }
+    for (info, silent) in compiled.populations.iter().zip(&ran.silent) {
+        if !info.input && *silent == info.size as u64 && info.size > 0 && is_spiking(&image, compiled, info) {
+            report.warnings.push(format!("population `{}` is dead: none of its neurons spiked", info.name));
+        }
+    }
+    Ok(report)
+}
+
+fn is_spiking(image: &Image<'_>, compiled: &Compiled, info: &PopulationInfo) -> bool {
+    let number = compiled.populations.iter().position(|p| p == info);
+    let silent = synop_core::image::flag::SILENT;
+    let mut pieces = (0..image.pieces).filter_map(|p| image.piece(p));
+    pieces.any(|p| Some(p.population as usize) == number && p.flags & silent == 0)
+}
+
+/// How the answer is read, in words.
+pub fn readout_text(compiled: &Compiled) -> String {
+    let name = compiled.populations.get(compiled.readout).map_or("?", |p| p.name.as_str());
+    match compiled.readout_spikes {
+        true => format!("most spikes in `{name}`, the first neuron on a tie"),
+        false => format!("highest membrane in `{name}` after the last tick, the first neuron on a tie"),
+    }
+}
+
+/// Activity of each population: spikes per sample, spikes per neuron and tick, neurons that never spiked.
+fn layers(compiled: &Compiled, ran: &Ran) -> Value {
+    let samples = ran.samples.max(1) as f64;
+    let each = compiled.populations.iter().enumerate().map(|(q, info)| {
+        let spikes = ran.spikes_per_population.get(q).copied().unwrap_or(0);
+        let slots = info.size as f64 * ran.ticks as f64;
+        json!({
+            "population": info.name,
+            "neurons": info.size,
+            "input": info.input,
+            "spikes": spikes,
+            "spikes_per_sample": spikes as f64 / samples,
+            "rate": if slots > 0.0 { spikes as f64 / slots } else { 0.0 },
+            "silent_neurons": ran.silent.get(q),
+        })
+    });
+    each.collect()
+}
