@@ -13,6 +13,8 @@
 //!                                                └─ everything is counted                 counters
 //!                                           ▼
 //!                    spikes, membranes, weights, Counters;  an Observer sees it happen    observer
+//!
+//!   a byte stream ──► frames, checked ──► Session: inject, step, rest, learn …             frame, session
 //! ```
 //!
 //! Random numbers are a function of (seed, purpose, tick, index) ([`draw`]); sums are exact; so the same image
@@ -40,12 +42,14 @@ pub mod counters;
 pub mod crossbar;
 pub mod device;
 pub mod draw;
+pub mod frame;
 pub mod image;
 mod learn;
 pub mod machine;
 pub mod neuron;
 pub mod observer;
 pub mod plasticity;
+pub mod session;
 pub mod snapshot;
 pub mod store;
 mod words;
@@ -54,6 +58,7 @@ pub use counters::{Count, Counters};
 pub use draw::{Draws, Threefry};
 pub use image::{Image, ImageError};
 pub use machine::{InputError, Machine};
-pub use observer::{Observer, Unobserved};
+pub use observer::{Observer, Unobserved, Work};
+pub use session::Session;
 pub use snapshot::RestoreError;
 pub use store::{Event, Kernels, Portable};

@@ -16,7 +16,7 @@ use crate::counters::{COUNTS, Count, Counters, add};
 use crate::draw::Draws;
 use crate::image::{DelayClass, Image, ImageError, Kind, NONE, Param, Piece, Port, Segment, Store, flag};
 use crate::neuron::{BLOCK, Params, State, Value};
-use crate::observer::Observer;
+use crate::observer::{Observer, Work};
 use crate::store::{Event, Kernels, Matrix, SparseRow};
 use crate::words::{bytes_at, word};
 use core::fmt;
@@ -295,8 +295,26 @@ impl<'a> Machine<'a> {
     /// [`InputError`] names what is wrong; nothing is taken then.
     pub fn inject(&mut self, piece: u32, events: &[Event]) -> Result<(), InputError> {
         let record = self.input_piece(piece)?;
-        let mut before = -1;
-        for &[neuron, payload] in events {
+        if !sent_at(self.run, self.lengths, self.events, piece, &record, self.tick).is_empty() {
+            return Err(InputError::Twice { piece });
+        }
+        self.extend(piece, events.iter().copied())
+    }
+
+    /// As [`Machine::inject`], but a piece may be given its events of a tick bit by bit: neuron numbers go on
+    /// ascending from call to call.
+    ///
+    /// # Errors
+    /// [`InputError`] names what is wrong; nothing of this call is taken then.
+    pub fn extend(
+        &mut self,
+        piece: u32,
+        events: impl Iterator<Item = Event> + Clone,
+    ) -> Result<(), InputError> {
+        let record = self.input_piece(piece)?;
+        let queued = sent_at(self.run, self.lengths, self.events, piece, &record, self.tick);
+        let mut before = queued.last().map_or(-1, |e| e[0]);
+        for [neuron, payload] in events.clone() {
             if neuron <= before || neuron as u32 >= record.count {
                 return Err(InputError::Neuron { neuron, count: record.count });
             }
@@ -305,7 +323,8 @@ impl<'a> Machine<'a> {
             }
             before = neuron;
         }
-        self.put(piece, &record, events.iter().copied())
+        self.put(piece, &record, events);
+        Ok(())
     }
 
     /// Drives an input piece with one value per neuron for the coming tick; zeros cost nothing.
@@ -320,8 +339,12 @@ impl<'a> Machine<'a> {
         if let Some(&payload) = values.iter().find(|v| v.unsigned_abs() > record.payload_max) {
             return Err(InputError::Payload { payload, bound: record.payload_max });
         }
+        if !sent_at(self.run, self.lengths, self.events, piece, &record, self.tick).is_empty() {
+            return Err(InputError::Twice { piece });
+        }
         let events = values.iter().enumerate().filter(|(_, v)| **v != 0).map(|(i, v)| [i as i32, *v]);
-        self.put(piece, &record, events)
+        self.put(piece, &record, events);
+        Ok(())
     }
 
     fn input_piece(&self, piece: u32) -> Result<Piece, InputError> {
@@ -331,16 +354,9 @@ impl<'a> Machine<'a> {
         }
     }
 
-    fn put(
-        &mut self,
-        piece: u32,
-        record: &Piece,
-        events: impl Iterator<Item = Event>,
-    ) -> Result<(), InputError> {
+    fn put(&mut self, piece: u32, record: &Piece, events: impl Iterator<Item = Event>) {
         let hosted = self.hosts(record.core);
-        if !sent_at(self.run, self.lengths, self.events, piece, record, self.tick).is_empty() {
-            return Err(InputError::Twice { piece });
-        }
+        let before = if hosted { self.packets(piece, record) } else { 0 };
         let parts = Parts::of(record);
         let mut n = 0;
         for event in events {
@@ -350,12 +366,11 @@ impl<'a> Machine<'a> {
                 n += 1;
             }
         }
-        let packets = if hosted { self.packets(piece, record) } else { 0 };
+        let packets = if hosted { self.packets(piece, record) - before } else { 0 };
         if let Some(row) = counters_of(self.counters, piece) {
             add(row, Count::InputEvents, n);
             add(row, Count::Packets, packets);
         }
-        Ok(())
     }
 
     /// Packets of the events that a piece sent in this tick.
@@ -407,11 +422,22 @@ impl<'a> Machine<'a> {
 
     /// Runs one tick.
     pub fn step<K: Kernels, D: Draws, O: Observer>(&mut self, kernels: &K, draws: &mut D, observer: &mut O) {
+        let turn_to = |observer: &mut O, work| {
+            if O::LOOKS {
+                observer.enters(work);
+            }
+        };
+        turn_to(observer, Work::Rows);
         self.begin(kernels);
+        turn_to(observer, Work::Neurons);
         for stage in 1..=self.image.stages {
             self.stage(stage, kernels, observer);
         }
-        self.finish::<K, D>(draws);
+        turn_to(observer, Work::Rules);
+        self.learn_in_tick::<K, D>(draws);
+        turn_to(observer, Work::Upkeep);
+        self.end_tick();
+        turn_to(observer, Work::Outside);
     }
 
     /// First part of a tick: events whose delay is over are read. [`Machine::step`] is this, then
@@ -522,7 +548,13 @@ impl<'a> Machine<'a> {
             {
                 add(row, Count::Packets, packets);
             }
+            if O::LOOKS {
+                observer.enters(Work::Rows);
+            }
             self.deliver_now(p, &piece, kernels);
+            if O::LOOKS {
+                observer.enters(Work::Neurons);
+            }
         }
     }
 

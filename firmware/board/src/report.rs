@@ -1,0 +1,147 @@
+//! What a board says: one line per fact, words separated by blanks.
+//!
+//! ```text
+//! synop 1 image CHECKSUM
+//! s TICK PIECE NEURON PAYLOAD        a spike
+//! v TICK PIECE V…                    membranes of a watched piece
+//! n PIECE COUNT…                     spike counts that were asked for
+//! m PIECE V…                         membranes that were asked for
+//! skipped BYTES                      bytes of the input that were no frame
+//! c PIECE COUNT…                     counters, in the core's order
+//! w HEX                              plastic memory, as it was learnt, line by line
+//! instructions rows R neurons N rules L upkeep U outside O   (or `cycles …`)
+//! stack BYTES                        the deepest that the stack ever was
+//! error CODE TEXT
+//! end CODE
+//! ```
+
+use crate::clock::Clock;
+use crate::host::Output;
+use core::fmt::Write;
+use synop_core::frame::crc32;
+use synop_core::session::Outlet;
+use synop_core::{Machine, Observer, Work};
+
+/// Tells everything as it happens.
+pub(crate) struct Teller<'o> {
+    pub(crate) out: &'o mut Output,
+    pub(crate) spikes: bool,
+}
+
+impl Observer for Teller<'_> {
+    fn spike(&mut self, tick: u64, piece: u32, neuron: u32, payload: i32) {
+        if self.spikes {
+            let _ = writeln!(self.out, "s {tick} {piece} {neuron} {payload}");
+        }
+    }
+}
+
+impl Outlet for Teller<'_> {
+    fn read(&mut self, piece: u32, counts: &[i32], membranes: &[i32]) {
+        for (name, values) in [('n', counts), ('m', membranes)] {
+            if !values.is_empty() {
+                let _ = write!(self.out, "{name} {piece}");
+                list(self.out, values);
+            }
+        }
+    }
+
+    fn membranes(&mut self, tick: u64, piece: u32, membranes: &[i32]) {
+        if self.spikes {
+            let _ = write!(self.out, "v {tick} {piece}");
+            list(self.out, membranes);
+        }
+    }
+}
+
+fn list(out: &mut Output, values: &[i32]) {
+    for v in values {
+        let _ = write!(out, " {v}");
+    }
+    let _ = out.write_str("\n");
+}
+
+/// Counters and learnt weights.
+pub(crate) fn results(out: &mut Output, machine: &Machine<'_>) {
+    for piece in 0..machine.image().pieces {
+        let _ = write!(out, "c {piece}");
+        for count in machine.counters(piece).row() {
+            let _ = write!(out, " {count}");
+        }
+        let _ = out.write_str("\n");
+    }
+    for line in machine.plastic().chunks(64) {
+        let _ = out.write_str("w ");
+        for byte in line {
+            let _ = write!(out, "{byte:02x}");
+        }
+        let _ = out.write_str("\n");
+    }
+}
+
+/// A check over counters and learnt weights.
+pub(crate) fn digest(machine: &Machine<'_>) -> u32 {
+    let mut crc = crc32(0, machine.plastic());
+    for piece in 0..machine.image().pieces {
+        for count in machine.counters(piece).row() {
+            crc = crc32(crc, &count.to_le_bytes());
+        }
+    }
+    crc
+}
+
+/// Counts what each kind of work takes.
+pub(crate) struct Meter {
+    clock: Clock,
+    cycles: bool,
+    work: Work,
+    then: u32,
+    ticks: [u64; 5],
+    marks: [u32; 5],
+}
+
+impl Meter {
+    pub(crate) fn new(cycles: bool) -> Self {
+        let clock = Clock::start(cycles);
+        Meter { clock, cycles, work: Work::Outside, then: clock.now(), ticks: [0; 5], marks: [0; 5] }
+    }
+
+    /// What an empty interval reads: the cost of measuring.
+    fn empty(&self) -> u64 {
+        const TRIES: u64 = 64;
+        let mut probe = Meter::new(self.cycles);
+        for _ in 0..TRIES {
+            probe.enters(core::hint::black_box(Work::Rows));
+        }
+        probe.ticks.iter().sum::<u64>() / TRIES
+    }
+
+    /// Says what was counted, in instructions or cycles.
+    pub(crate) fn tell(&self, out: &mut Output) {
+        let scale = self.clock.scale();
+        let empty = self.empty();
+        let _ = out.write_str(if self.cycles { "cycles" } else { "instructions" });
+        for (i, name) in ["rows", "neurons", "rules", "upkeep", "outside"].iter().enumerate() {
+            let (ticks, marks) = (self.ticks.get(i).copied(), self.marks.get(i).copied());
+            let ticks = ticks.unwrap_or(0).saturating_sub(empty * u64::from(marks.unwrap_or(0)));
+            let _ = write!(out, " {name} {}", ticks * scale.instructions / scale.ticks);
+        }
+        let _ = out.write_str("\n");
+    }
+}
+
+impl Observer for Meter {
+    #[inline(never)]
+    fn enters(&mut self, work: Work) {
+        let passed = self.clock.since(self.then, self.clock.now());
+        let i = self.work as usize;
+        if let (Some(ticks), Some(marks)) = (self.ticks.get_mut(i), self.marks.get_mut(i)) {
+            *ticks += u64::from(passed);
+            *marks += 1;
+        }
+        self.work = work;
+        self.then = self.clock.now();
+    }
+}
+
+impl Outlet for Meter {}
