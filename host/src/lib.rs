@@ -14,6 +14,7 @@ pub mod data;
 pub mod error;
 pub mod experiment;
 pub mod files;
+pub mod firmware;
 pub mod input;
 pub mod interrupt;
 pub mod ledger;

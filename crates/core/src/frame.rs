@@ -218,6 +218,7 @@ impl<'b> Iterator for Frames<'b> {
 }
 
 #[cfg(test)]
+#[allow(clippy::indexing_slicing, clippy::unwrap_used)]
 mod tests {
     use super::*;
     use std::vec::Vec;

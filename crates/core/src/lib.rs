@@ -21,7 +21,7 @@
 //! with the same input gives the same bits on every processor, for any number of threads and any kernels.
 //!
 //! Who should use what: a host uses [`Image`], [`Machine`] and its own [`Kernels`]; firmware uses the same with
-//! [`Portable`]; whoever wants to build an image uses the crate `synop-model`.
+//! [`Scalar`]; whoever wants to build an image uses the crate `synop-model`.
 
 #![no_std]
 #![forbid(unsafe_code)]
@@ -61,4 +61,4 @@ pub use machine::{InputError, Machine};
 pub use observer::{Observer, Unobserved, Work};
 pub use session::Session;
 pub use snapshot::RestoreError;
-pub use store::{Event, Kernels, Portable};
+pub use store::{Event, Kernels, Portable, Scalar};

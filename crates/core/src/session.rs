@@ -334,6 +334,9 @@ impl Session {
                 let (piece, none) = (u32::from(piece), &[][..]);
                 let counts = if flags & READ_COUNTS != 0 { machine.spike_counts(piece) } else { none };
                 let membranes = if flags & READ_MEMBRANES != 0 { machine.membranes(piece) } else { none };
+                if counts.is_empty() && membranes.is_empty() {
+                    return Err(bad("the piece has nothing of the kind to read"));
+                }
                 outlet.read(piece, counts, membranes);
                 machine.clear_spike_counts();
                 self.reads = self.reads.wrapping_add(1);

@@ -144,6 +144,17 @@ pub struct Portable;
 
 impl Kernels for Portable {}
 
+/// The loops for a microcontroller: no vectors, little stack.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Scalar;
+
+impl Kernels for Scalar {
+    #[inline]
+    fn lif(&self, params: &Params<'_>, state: State<'_>, spikes: &mut [i32; BLOCK]) -> Outcome {
+        neuron::update_singly(params, state, spikes)
+    }
+}
+
 /// The reference loops, without counting.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Uncounted<K>(pub K);

@@ -13,10 +13,10 @@ mod start;
 
 use core::fmt::Write;
 use host::Output;
-use report::{Meter, Teller};
+use report::{Meter, Reporter};
 use synop_core::frame::{Frames, Reader};
 use synop_core::session::{Next, Session, SessionError, replay};
-use synop_core::{Image, Machine, Portable, Threefry};
+use synop_core::{Image, Machine, Scalar, Threefry};
 
 /// Exit codes beside those of [`SessionError::code`].
 mod exit {
@@ -87,40 +87,53 @@ fn run(out: &mut Output) -> Result<(), Stop> {
     let image = Image::check(start::image())?;
     let _ = writeln!(out, "synop 1 image {:016x}", start::word64(image.bytes(), 24));
     let mut machine = Machine::new(image, start::arena())?;
-    let input = start::input();
     let mut draws = Threefry::new(image.seed);
-    let mut teller = Teller { out, spikes: config & want::TRACE != 0 };
-    let skipped = if config & want::STREAM != 0 {
-        stream(&mut machine, &mut draws, &mut teller)?
+    let mut reporter = Reporter::new(out, config & want::TRACE != 0);
+    let streamed = config & want::STREAM != 0;
+    let skipped = if streamed {
+        stream(&mut machine, &mut draws, &mut reporter)?
     } else {
-        let mut frames = Frames::new(input);
-        replay(frames.by_ref(), &mut machine, &Portable, &mut draws, &mut teller)?;
-        frames.skipped
+        from_flash(&mut machine, &mut draws, &mut reporter)?
     };
     if skipped != 0 {
-        let _ = writeln!(out, "skipped {skipped}");
+        let _ = writeln!(reporter.out, "skipped {skipped}");
     }
-    report::results(out, &machine);
+    report::results(reporter.out, &machine);
     let first = report::digest(&machine);
-    if config & want::METER != 0 && config & want::STREAM == 0 {
+    if config & want::METER != 0 && !streamed {
         machine.restart();
-        let mut draws = Threefry::new(image.seed);
-        let mut meter = Meter::new(config & want::CYCLES != 0);
-        replay(Frames::new(input), &mut machine, &Portable, &mut draws, &mut meter)?;
+        draws = Threefry::new(image.seed);
+        reporter.spikes = false;
+        reporter.meter = Some(Meter::new(config & want::CYCLES != 0));
+        from_flash(&mut machine, &mut draws, &mut reporter)?;
         if report::digest(&machine) != first {
             return Err(Stop::Unequal);
         }
-        meter.tell(out);
+        if let Some(meter) = &reporter.meter {
+            meter.tell(reporter.out);
+        }
     }
     Ok(())
 }
 
+/// Runs the frames in flash; returns the bytes that were none. Out of line: it is the machine's code, once.
+#[inline(never)]
+fn from_flash(
+    machine: &mut Machine<'_>,
+    draws: &mut Threefry,
+    reporter: &mut Reporter<'_>,
+) -> Result<u64, Stop> {
+    let mut frames = Frames::new(start::input());
+    replay(frames.by_ref(), machine, &Scalar, draws, reporter)?;
+    Ok(frames.skipped)
+}
+
 /// Runs the frames of the host's stream; returns the bytes that were none.
-fn stream(machine: &mut Machine<'_>, draws: &mut Threefry, teller: &mut Teller<'_>) -> Result<u64, Stop> {
+fn stream(machine: &mut Machine<'_>, draws: &mut Threefry, reporter: &mut Reporter<'_>) -> Result<u64, Stop> {
     let mut reader = Reader::new(host::Input::open());
     let mut session = Session::new();
     while let Some(frame) = reader.next_frame() {
-        if session.run(frame, machine, &Portable, draws, teller)? == Next::Done {
+        if session.run(frame, machine, &Scalar, draws, reporter)? == Next::Done {
             return Ok(reader.skipped);
         }
     }

@@ -4,8 +4,8 @@
 //! synop 1 image CHECKSUM
 //! s TICK PIECE NEURON PAYLOAD        a spike
 //! v TICK PIECE V…                    membranes of a watched piece
-//! n PIECE COUNT…                     spike counts that were asked for
-//! m PIECE V…                         membranes that were asked for
+//! n READING PIECE COUNT…             spike counts that were asked for
+//! m READING PIECE V…                 membranes that were asked for
 //! skipped BYTES                      bytes of the input that were no frame
 //! c PIECE COUNT…                     counters, in the core's order
 //! w HEX                              plastic memory, as it was learnt, line by line
@@ -22,28 +22,55 @@ use synop_core::frame::crc32;
 use synop_core::session::Outlet;
 use synop_core::{Machine, Observer, Work};
 
-/// Tells everything as it happens.
-pub(crate) struct Teller<'o> {
+/// Tells what happens as it happens, or counts what it takes. One type for both runs of a board, so that the
+/// machine's code is in flash once.
+pub(crate) struct Reporter<'o> {
     pub(crate) out: &'o mut Output,
+    /// Tell every spike.
     pub(crate) spikes: bool,
+    /// Count instead of telling.
+    pub(crate) meter: Option<Meter>,
+    readings: u32,
 }
 
-impl Observer for Teller<'_> {
+impl<'o> Reporter<'o> {
+    pub(crate) fn new(out: &'o mut Output, spikes: bool) -> Self {
+        Reporter { out, spikes, meter: None, readings: 0 }
+    }
+}
+
+impl Observer for Reporter<'_> {
     fn spike(&mut self, tick: u64, piece: u32, neuron: u32, payload: i32) {
         if self.spikes {
-            let _ = writeln!(self.out, "s {tick} {piece} {neuron} {payload}");
+            tell_spike(self.out, tick, piece, neuron, payload);
+        }
+    }
+
+    #[inline(always)]
+    fn enters(&mut self, work: Work) {
+        if let Some(meter) = &mut self.meter {
+            meter.enters(work);
         }
     }
 }
 
-impl Outlet for Teller<'_> {
+#[inline(never)]
+fn tell_spike(out: &mut Output, tick: u64, piece: u32, neuron: u32, payload: i32) {
+    let _ = writeln!(out, "s {tick} {piece} {neuron} {payload}");
+}
+
+impl Outlet for Reporter<'_> {
     fn read(&mut self, piece: u32, counts: &[i32], membranes: &[i32]) {
+        if self.meter.is_some() {
+            return;
+        }
         for (name, values) in [('n', counts), ('m', membranes)] {
             if !values.is_empty() {
-                let _ = write!(self.out, "{name} {piece}");
+                let _ = write!(self.out, "{name} {} {piece}", self.readings);
                 list(self.out, values);
             }
         }
+        self.readings += 1;
     }
 
     fn membranes(&mut self, tick: u64, piece: u32, membranes: &[i32]) {
@@ -130,7 +157,7 @@ impl Meter {
     }
 }
 
-impl Observer for Meter {
+impl Meter {
     #[inline(never)]
     fn enters(&mut self, work: Work) {
         let passed = self.clock.since(self.then, self.clock.now());
@@ -143,5 +170,3 @@ impl Observer for Meter {
         self.then = self.clock.now();
     }
 }
-
-impl Outlet for Meter {}
