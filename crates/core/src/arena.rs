@@ -109,6 +109,8 @@ pub struct Plan {
     pub plastic: usize,
     /// Traces and scratch of plasticity.
     pub learning: usize,
+    /// Logs and scratch of crossbars.
+    pub arrays: usize,
 }
 
 impl Plan {
@@ -130,16 +132,19 @@ impl Plan {
         for c in cores.clone() {
             plastic = plastic.saturating_add(image.core(c).map_or(0, |c| c.plastic_len as usize));
         }
-        let mut learning = 0usize;
+        let (mut learning, mut arrays) = (0usize, 0usize);
         for i in 0..image.ports {
             let Some(port) = image.port(i) else { continue };
             let hosted = image.piece(port.target).is_some_and(|t| cores.contains(&t.core));
+            if let Some(array) = image.array(port.device).filter(|_| hosted) {
+                arrays = arrays.saturating_add(crate::array::kept_words(&array));
+            }
             if port.rule != NONE && hosted {
                 learning = learning.saturating_add(learning_words(image, &port));
             }
         }
         Plan {
-            records: (image.pieces as usize * RUN_WORDS + image.ports as usize).div_ceil(2),
+            records: (image.pieces as usize * RUN_WORDS + 2 * image.ports as usize).div_ceil(2),
             counters: image.pieces as usize * COUNTS,
             active,
             state: state.div_ceil(2),
@@ -147,6 +152,7 @@ impl Plan {
             lengths: lengths.div_ceil(2),
             plastic,
             learning: learning.div_ceil(2),
+            arrays,
         }
     }
 
@@ -161,6 +167,7 @@ impl Plan {
             self.lengths,
             self.plastic,
             self.learning,
+            self.arrays,
         ]
         .iter()
         .fold(0usize, |a, b| a.saturating_add(*b))

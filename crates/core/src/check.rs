@@ -166,6 +166,7 @@ fn port(image: &Image<'_>, i: u32) -> Checked<()> {
     };
     ensure(p.group < target.groups, s, i, "no such input group")?;
     ensure(p.row_bound <= 1 << 30, s, i, "row bound above 2^30")?;
+    ensure((p.store == Store::Crossbar) == (p.device != NONE), s, i, "an array without crossbar, or none")?;
     let plastic = p.rule != NONE;
     let bytes = if plastic { image.plastic } else { image.data };
     let rows = source.count as usize;
@@ -219,7 +220,7 @@ fn port(image: &Image<'_>, i: u32) -> Checked<()> {
                 "weight above the row bound",
             )?;
         }
-        Store::Crossbar => return fail(s, i, "this machine has no crossbars"),
+        Store::Crossbar => crate::array::check(image, i, &p)?,
     }
     Ok(())
 }
@@ -367,7 +368,11 @@ pub(crate) fn input_bound(image: &Image<'_>, piece: u32) -> Option<u32> {
             continue;
         }
         let (port, source) = (image.port(i)?, image.piece(image.port(i)?.source)?);
-        let rows = if port.store == Store::Identity { 1 } else { u64::from(source.count) };
+        let rows = match port.store {
+            Store::Identity => 1,
+            Store::Crossbar => u64::from(image.array(port.device)?.rows),
+            _ => u64::from(source.count),
+        };
         let one = u64::from(port.row_bound) * u64::from(source.payload_max);
         bound = bound.checked_add(one.checked_mul(rows)?)?;
     }

@@ -44,7 +44,7 @@ pub enum Count {
     CrossbarRows,
     /// Columns of crossbars sensed.
     CrossbarColumns,
-    /// Charge through crossbars, in the image's own unit.
+    /// Energy of reads through the devices of crossbars, in attojoules.
     CrossbarCharge,
     /// Conversions of columns (ADC or comparator).
     Conversions,
@@ -52,14 +52,18 @@ pub enum Count {
     PulsesUp,
     /// Down pulses.
     PulsesDown,
-    /// Energy of write pulses, in the image's own unit.
+    /// Energy of pulses and resets through the devices of crossbars, in attojoules.
     PulseEnergy,
     /// Reads that verify a write.
     VerifyReads,
+    /// Resets of devices.
+    Resets,
+    /// Pulses on devices that were worn out.
+    WornPulses,
 }
 
 /// Number of counters in a row.
-pub const COUNTS: usize = 26;
+pub const COUNTS: usize = 28;
 
 /// All counters, in the order of the row, with the names that reports use.
 pub const NAMES: [(Count, &str); COUNTS] = [
@@ -89,6 +93,8 @@ pub const NAMES: [(Count, &str); COUNTS] = [
     (Count::PulsesDown, "pulses_down"),
     (Count::PulseEnergy, "pulse_energy"),
     (Count::VerifyReads, "verify_reads"),
+    (Count::Resets, "device_resets"),
+    (Count::WornPulses, "worn_pulses"),
 ];
 
 /// The counters of one piece.

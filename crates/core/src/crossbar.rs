@@ -6,12 +6,15 @@
 //! * the state, the pulse number (its wear) and, where devices drift, the stamp of the last write, per device;
 //! * the *read matrix*: `i16` differences of conductance as a read sees them, in 2^−15 of the range;
 //! * the *row charge*: the sum of both devices' conductances along a row, so that counting a read's charge is
-//!   one addition.
+//!   one addition;
+//! * where wires resist, the share of its conductance that the drop leaves to each device.
 //!
-//! Without wires and drift both are brought up to date by each pulse, exactly. With them, conductances reach the
+//! Without wires and drift all are brought up to date by each pulse, exactly. With them, conductances reach the
 //! columns changed, and [`Crossbar::refresh`] recomputes the matrix by integer division:
-//! T = G/(1 + R·(rowterm + colterm)), with two running sums for the terms. Until then reads see the matrix of the last
-//! refresh; [`Crossbar::staleness`] counts the pulses since. Idle rows are driven to 0 V, so nothing sneaks.
+//! T = G/(1 + R·(rowterm + colterm)), with two running sums for the terms. Until then a device that is written is
+//! read by its new conductance at once, but under the drop that the last refresh found, and all others as the last
+//! refresh found them; [`Crossbar::staleness`] counts the pulses since. Idle rows are driven to 0 V, so nothing
+//! sneaks.
 //!
 //! Sums are exact, a device's pulses are keyed by its own number: neither the order of reads in a tick nor the
 //! order in which different devices are written can change a bit.
@@ -37,8 +40,16 @@ pub struct Wires {
     pub row_q48: u64,
     /// R_column times the same, in 2^−48.
     pub column_q48: u64,
-    /// Conductance of state 0, in 2^−16 of the range.
-    pub pedestal: u32,
+    /// Conductance of state 0, in 2^−24 of the range. Below 0 where the states make room for devices that reach
+    /// lower than others; no device conducts less than nothing.
+    pub pedestal: i32,
+}
+
+impl Wires {
+    /// Whether any wire has a resistance.
+    pub fn resist(&self) -> bool {
+        self.row_q48 != 0 || self.column_q48 != 0
+    }
 }
 
 /// What a crossbar is.
@@ -52,6 +63,8 @@ pub struct Shape {
     pub pair: Pair,
     /// Number of the first device in the machine.
     pub first_device: u32,
+    /// Device numbers from row to row, at least two per column: more where an array is a part of a larger matrix.
+    pub row_devices: u32,
     /// Wire resistances and pedestal.
     pub wires: Wires,
 }
@@ -65,6 +78,8 @@ pub struct Memory<'a> {
     pub pulses: &'a mut [u32],
     /// One per device, or none where the class does not drift.
     pub stamps: &'a mut [u32],
+    /// One per device, or none where wires do not resist: what the drop leaves of its conductance, in 2^−16.
+    pub factors: &'a mut [u16],
     /// One per weight.
     pub matrix: &'a mut [i16],
     /// One per row.
@@ -100,10 +115,90 @@ pub struct Tally {
     pub worn_pulses: u64,
 }
 
+/// What outlives a [`Crossbar`] beside its memory: the tally, and how old the read matrix is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Log {
+    /// What has been done.
+    pub tally: Tally,
+    /// Pulses since the last refresh.
+    pub stale: u64,
+    /// Stamp of the last refresh.
+    pub refreshed: u32,
+    /// Number of the refresh interval that the last refresh belongs to.
+    pub epoch: u64,
+    /// Energy of reads that is not yet a whole unit.
+    pub read_rest: u64,
+    /// Energy of writes that is not yet a whole unit.
+    pub write_rest: u64,
+}
+
+impl Log {
+    /// `u64` words of a log.
+    pub const WORDS: usize = 16;
+
+    /// Reads the words; what is missing is 0.
+    pub fn from_words(w: &[u64]) -> Log {
+        let at = |i: usize| w.get(i).copied().unwrap_or(0);
+        Log {
+            tally: Tally {
+                rows: at(0),
+                columns: at(1),
+                charge: at(2),
+                conversions: at(3),
+                pulses_up: at(4),
+                pulses_down: at(5),
+                charge_up: at(6),
+                charge_down: at(7),
+                verify_reads: at(8),
+                resets: at(9),
+                worn_pulses: at(10),
+            },
+            stale: at(11),
+            refreshed: at(12) as u32,
+            epoch: at(13),
+            read_rest: at(14),
+            write_rest: at(15),
+        }
+    }
+
+    /// The words.
+    pub fn to_words(&self) -> [u64; Log::WORDS] {
+        let t = &self.tally;
+        [
+            t.rows,
+            t.columns,
+            t.charge,
+            t.conversions,
+            t.pulses_up,
+            t.pulses_down,
+            t.charge_up,
+            t.charge_down,
+            t.verify_reads,
+            t.resets,
+            t.worn_pulses,
+            self.stale,
+            self.refreshed.into(),
+            self.epoch,
+            self.read_rest,
+            self.write_rest,
+        ]
+    }
+}
+
 impl Shape {
     /// Number of devices: two per weight.
     pub fn devices(&self) -> Option<usize> {
         self.rows.checked_mul(self.columns)?.checked_mul(2)
+    }
+
+    /// The number of the device at place `k` of the array.
+    pub fn number(&self, k: usize) -> u32 {
+        let wide = 2 * self.columns;
+        let number = match self.row_devices as usize == wide || wide == 0 {
+            true => k,
+            false => k / wide * self.row_devices as usize + k % wide,
+        };
+        self.first_device.wrapping_add(number as u32)
     }
 }
 
@@ -113,8 +208,7 @@ pub struct Crossbar<'a> {
     class: DeviceClass<'a>,
     shape: Shape,
     memory: Memory<'a>,
-    tally: Tally,
-    stale: u64,
+    log: Log,
 }
 
 impl<'a> Crossbar<'a> {
@@ -123,22 +217,39 @@ impl<'a> Crossbar<'a> {
     pub fn new(class: DeviceClass<'a>, shape: Shape, memory: Memory<'a>) -> Option<Self> {
         let devices = shape.devices()?;
         let stamps = if class.header().drift == 1 { devices } else { 0 };
+        let factors = if shape.wires.resist() { devices } else { 0 };
         let fits = memory.states.len() == devices
             && memory.pulses.len() == devices
             && memory.stamps.len() == stamps
+            && memory.factors.len() == factors
             && memory.matrix.len() == devices / 2
             && memory.charge.len() == shape.rows
             && memory.scratch.len() == 2 * shape.columns
-            && (u64::from(shape.first_device) + devices as u64) <= u64::from(device::MOST_DEVICES);
-        fits.then_some(Self { class, shape, memory, tally: Tally::default(), stale: 0 })
+            && u64::from(shape.row_devices) >= 2 * shape.columns as u64
+            && (u64::from(shape.first_device) + shape.rows as u64 * u64::from(shape.row_devices))
+                <= u64::from(device::MOST_DEVICES) + u64::from(shape.row_devices);
+        fits.then_some(Self { class, shape, memory, log: Log::default() })
+    }
+
+    /// The same crossbar, going on from what a log says.
+    #[must_use]
+    pub fn resumed(mut self, log: Log) -> Self {
+        self.log = log;
+        self
+    }
+
+    /// The log.
+    pub fn log(&self) -> &Log {
+        &self.log
     }
 
     /// Puts every device into its initial state, with no pulse yet, and refreshes.
     pub fn reset(&mut self, now: u32, draws: &mut impl Draws) {
         self.memory.pulses.fill(0);
         self.memory.stamps.fill(now);
+        let shape = self.shape;
         for (k, state) in self.memory.states.iter_mut().enumerate() {
-            let number = self.shape.first_device + k as u32;
+            let number = shape.number(k);
             let instance = self.class.instance(number, draws);
             *state = self.class.initial(number, &instance, draws);
         }
@@ -147,12 +258,12 @@ impl<'a> Crossbar<'a> {
 
     /// What has been done so far.
     pub fn tally(&self) -> &Tally {
-        &self.tally
+        &self.log.tally
     }
 
-    /// Pulses since the read matrix was last exact.
+    /// Pulses since the last refresh where wires resist, so that the drop on other devices is no longer exact; else 0.
     pub fn staleness(&self) -> u64 {
-        self.stale
+        self.log.stale
     }
 
     /// State and pulse number of a device: plus (`side` 0) or minus (1).
@@ -168,9 +279,12 @@ impl<'a> Crossbar<'a> {
 
     /// Devices that are worn out.
     pub fn worn(&self, draws: &mut impl Draws) -> u64 {
-        let first = self.shape.first_device;
-        let pulses = self.memory.pulses.iter().zip(first..);
-        pulses.filter(|(n, number)| self.class.worn(*number, **n, draws)).count() as u64
+        let pulses = self.memory.pulses.iter().enumerate();
+        pulses.filter(|(k, n)| self.class.worn(self.number(*k), **n, draws)).count() as u64
+    }
+
+    fn number(&self, k: usize) -> u32 {
+        self.shape.number(k)
     }
 
     fn index(&self, row: usize, column: usize, side: usize) -> Option<usize> {
@@ -188,16 +302,16 @@ impl<'a> Crossbar<'a> {
         }
         let charge = self.memory.charge.get(row).copied().unwrap_or(0);
         let times = u64::from(payload.unsigned_abs());
-        self.tally.rows += 1;
-        self.tally.columns += columns as u64;
-        self.tally.charge = self.tally.charge.wrapping_add(charge.wrapping_mul(times));
+        self.log.tally.rows += 1;
+        self.log.tally.columns += columns as u64;
+        self.log.tally.charge = self.log.tally.charge.wrapping_add(charge.wrapping_mul(times));
     }
 
     /// Converts column sums to codes up to ±`top` of `full_scale`, half away from zero.
     pub fn convert(&mut self, sums: &[i32], full_scale: u64, top: u32, codes: &mut [i32]) {
         for (code, sum) in codes.iter_mut().zip(sums) {
             *code = device::convert(i64::from(*sum), full_scale, top) as i32;
-            self.tally.conversions += 1;
+            self.log.tally.conversions += 1;
         }
     }
 
@@ -208,7 +322,7 @@ impl<'a> Crossbar<'a> {
             true => (Direction::Up, Direction::Down),
             false => (Direction::Down, Direction::Up),
         };
-        let before = self.live().then(|| self.seen(plus, draws));
+        let before = self.seen(plus, draws);
         for _ in 0..count.unsigned_abs() {
             match self.shape.pair {
                 Pair::Differential => {
@@ -222,53 +336,101 @@ impl<'a> Crossbar<'a> {
                 Pair::Reference => self.pulse_device(plus, ahead, now, draws),
             }
         }
-        if let Some(before) = before {
-            self.renew(row, plus, before, draws);
+        self.renew(row, plus, before, draws);
+    }
+
+    /// Pulses a weight, read after each pulse, until it is within `tolerance` units of the read matrix of `aim`, but
+    /// no more than `most` times. Returns the number of pulses.
+    pub fn pulse_until(
+        &mut self,
+        (row, column): (usize, usize),
+        (aim, tolerance): (i32, u32),
+        most: u32,
+        now: u32,
+        draws: &mut impl Draws,
+    ) -> u32 {
+        let Some(plus) = self.index(row, column, 0) else { return 0 };
+        for done in 0..most {
+            self.verify(plus, 2, draws);
+            let distance = aim.saturating_sub(self.weight(row, column));
+            if distance.unsigned_abs() <= tolerance {
+                return done;
+            }
+            self.pulse(row, column, distance.signum(), now, draws);
+        }
+        most
+    }
+
+    /// A weight of the read matrix.
+    pub fn weight(&self, row: usize, column: usize) -> i32 {
+        let at = self.index(row, column, 0).map(|k| k / 2);
+        at.and_then(|k| self.memory.matrix.get(k)).map_or(0, |w| i32::from(*w))
+    }
+
+    /// Puts a weight's devices into given states at once, as a programmer outside of the array would: within each
+    /// device's bounds, the stuck stay, nothing is counted. The read matrix needs a refresh afterwards.
+    pub fn place(&mut self, row: usize, column: usize, states: [u32; 2], draws: &mut impl Draws) {
+        let Some(plus) = self.index(row, column, 0) else { return };
+        for (k, state) in (plus..).zip(states) {
+            let instance = self.class.instance(self.number(k), draws);
+            let state = instance.stuck.unwrap_or(state.min(instance.high).max(instance.low));
+            if let Some(s) = self.memory.states.get_mut(k) {
+                *s = state;
+            }
         }
     }
 
-    /// Whether single writes reach the read matrix at once.
-    fn live(&self) -> bool {
-        let wires = &self.shape.wires;
-        wires.row_q48 == 0 && wires.column_q48 == 0 && self.class.header().drift == 0
+    /// Counts reads of single devices, from device `k` on.
+    fn verify(&mut self, k: usize, devices: usize, draws: &mut impl Draws) {
+        for k in k..k + devices {
+            let charge = self.charge_of(self.visible(k, self.seen_at(k), draws));
+            self.log.tally.verify_reads += 1;
+            self.log.tally.charge = self.log.tally.charge.wrapping_add(charge);
+        }
     }
 
-    /// The pedestal in states.
-    fn pedestal(&self) -> u64 {
-        (u64::from(self.shape.wires.pedestal) << self.class.header().state_bits) >> 16
+    /// Whether every read of the matrix is exact as soon as a device has been written.
+    fn live(&self) -> bool {
+        !self.shape.wires.resist()
+    }
+
+    /// What conducts in a state, in states: the pedestal is added, and nothing is below 0.
+    fn charge_of(&self, state: u32) -> u64 {
+        let pedestal = i64::from(self.shape.wires.pedestal) >> (24 - self.class.header().state_bits);
+        (i64::from(state) + pedestal).max(0) as u64
     }
 
     fn pulse_device(&mut self, k: usize, direction: Direction, now: u32, draws: &mut impl Draws) {
-        let number = self.shape.first_device + k as u32;
-        let pedestal = self.pedestal();
+        let number = self.number(k);
         let (Some(state), Some(pulses)) = (self.memory.states.get_mut(k), self.memory.pulses.get_mut(k))
         else {
             return;
         };
         let before = *state;
         if self.class.worn(number, *pulses, draws) {
-            self.tally.worn_pulses += 1;
+            self.log.tally.worn_pulses += 1;
         } else {
             let instance = self.class.instance(number, draws);
             let random = device::bits(draws, Purpose::Pulse, number, *pulses);
             *state = self.class.pulse(before, direction, &instance, random);
         }
         *pulses = pulses.saturating_add(1);
-        let charge = u64::from(before) + u64::from(*state) + 2 * pedestal;
+        let after = *state;
+        let charge = self.charge_of(before) + self.charge_of(after);
         match direction {
             Direction::Up => {
-                self.tally.pulses_up += 1;
-                self.tally.charge_up = self.tally.charge_up.wrapping_add(charge);
+                self.log.tally.pulses_up += 1;
+                self.log.tally.charge_up = self.log.tally.charge_up.wrapping_add(charge);
             }
             Direction::Down => {
-                self.tally.pulses_down += 1;
-                self.tally.charge_down = self.tally.charge_down.wrapping_add(charge);
+                self.log.tally.pulses_down += 1;
+                self.log.tally.charge_down = self.log.tally.charge_down.wrapping_add(charge);
             }
         }
         if let Some(stamp) = self.memory.stamps.get_mut(k) {
             *stamp = now;
         }
-        self.stale = self.stale.saturating_add(1);
+        self.log.stale = self.log.stale.saturating_add(u64::from(!self.live()));
     }
 
     /// Reads, resets and rewrites a one-sided pair whose larger device is above 3/4 and smaller above 1/4 of the range.
@@ -282,25 +444,39 @@ impl<'a> Crossbar<'a> {
         if a.max(b) <= low + span / 4 * 3 || a.min(b) <= low + span / 4 {
             return;
         }
-        self.tally.verify_reads += 2;
-        self.tally.resets += 2;
-        let kept = zero + a.abs_diff(b);
-        for (k, target) in
-            [(plus, if a > b { kept } else { reset }), (plus + 1, if b > a { kept } else { reset })]
-        {
-            let number = self.shape.first_device + k as u32;
+        self.verify(plus, 2, draws);
+        let kept = zero.saturating_add(a.abs_diff(b));
+        for k in [plus, plus + 1] {
+            self.reset_device(k, reset, now, draws);
+        }
+        let larger = plus + usize::from(b > a);
+        for _ in 0..MOST_REWRITES {
+            let state = self.memory.states.get(larger).copied().unwrap_or(kept);
+            if state >= kept {
+                break;
+            }
+            self.pulse_device(larger, Direction::Up, now, draws);
+            self.verify(larger, 1, draws);
+        }
+    }
+
+    /// Resets a device; that wears it like a pulse.
+    fn reset_device(&mut self, k: usize, reset: u32, now: u32, draws: &mut impl Draws) {
+        let number = self.number(k);
+        let (Some(state), Some(pulses)) = (self.memory.states.get_mut(k), self.memory.pulses.get_mut(k))
+        else {
+            return;
+        };
+        self.log.tally.resets += 1;
+        if self.class.worn(number, *pulses, draws) {
+            self.log.tally.worn_pulses += 1;
+        } else {
             let instance: Instance = self.class.instance(number, draws);
-            let (Some(state), Some(pulses)) = (self.memory.states.get_mut(k), self.memory.pulses.get_mut(k))
-            else {
-                continue;
-            };
-            if !self.class.worn(number, *pulses, draws) {
-                *state = self.class.program(target, number, *pulses, &instance, draws);
-            }
-            *pulses = pulses.saturating_add(1);
-            if let Some(stamp) = self.memory.stamps.get_mut(k) {
-                *stamp = now;
-            }
+            *state = self.class.program(reset, number, *pulses, &instance, draws);
+        }
+        *pulses = pulses.saturating_add(1);
+        if let Some(stamp) = self.memory.stamps.get_mut(k) {
+            *stamp = now;
         }
     }
 
@@ -309,7 +485,7 @@ impl<'a> Crossbar<'a> {
         let (Some(&state), Some(&pulses)) = (self.memory.states.get(k), self.memory.pulses.get(k)) else {
             return 0;
         };
-        let number = self.shape.first_device + k as u32;
+        let number = self.number(k);
         let seen = self.class.visible(state, number, pulses, draws);
         match self.memory.stamps.get(k) {
             Some(stamp) => {
@@ -320,37 +496,47 @@ impl<'a> Crossbar<'a> {
         }
     }
 
-    /// What a read sees of the pair that starts at device `plus`, without drift.
+    /// What the read matrix holds of the pair that starts at device `plus`: drifted up to the last refresh, or not at
+    /// all if it was written since.
     fn seen(&self, plus: usize, draws: &mut impl Draws) -> [u32; 2] {
-        [self.visible(plus, 0, draws), self.visible(plus + 1, 0, draws)]
+        [plus, plus + 1].map(|k| self.visible(k, self.seen_at(k), draws))
+    }
+
+    /// The stamp of the last refresh, or that of a later write.
+    fn seen_at(&self, k: usize) -> u32 {
+        let stamp = self.memory.stamps.get(k).copied().unwrap_or(self.log.refreshed);
+        if stamp.wrapping_sub(self.log.refreshed) < 1 << 31 { stamp } else { self.log.refreshed }
     }
 
     /// Conductance in 2^−24 of the range, pedestal included.
     fn conductance(&self, seen: u32) -> u64 {
         let shift = 24 - self.class.header().state_bits;
-        (u64::from(seen) << shift) + (u64::from(self.shape.wires.pedestal) << 8)
+        ((i64::from(seen) << shift) + i64::from(self.shape.wires.pedestal)).max(0) as u64
     }
 
     /// Brings one weight of the read matrix and its row's charge up to date; `before` is what was seen of the pair.
     fn renew(&mut self, row: usize, plus: usize, before: [u32; 2], draws: &mut impl Draws) {
         let [a, b] = self.seen(plus, draws);
-        let weight = clipped(read_units(self.conductance(a)) - read_units(self.conductance(b)));
+        let left = |k: usize, seen: u32| match self.memory.factors.get(k) {
+            Some(factor) => (self.conductance(seen) * (u64::from(*factor) + 1)) >> 16,
+            None => self.conductance(seen),
+        };
+        let weight = clipped(read_units(left(plus, a)) - read_units(left(plus + 1, b)));
         if let Some(w) = self.memory.matrix.get_mut(plus / 2) {
             *w = weight;
         }
-        let (gained, lost) = (u64::from(a) + u64::from(b), before.iter().map(|s| u64::from(*s)).sum::<u64>());
+        let both = |[a, b]: [u32; 2]| self.charge_of(a) + self.charge_of(b);
+        let (gained, lost) = (both([a, b]), both(before));
         if let Some(charge) = self.memory.charge.get_mut(row) {
             *charge = charge.wrapping_add(gained).wrapping_sub(lost);
         }
-        self.stale = 0;
     }
 
     /// Recomputes a row's charge.
     fn sum_row(&mut self, row: usize, now: u32, draws: &mut impl Draws) {
         let columns = self.shape.columns;
         let devices = 2 * row * columns..2 * (row + 1) * columns;
-        let states: u64 = devices.map(|k| u64::from(self.visible(k, now, draws))).sum();
-        let total = states + 2 * columns as u64 * self.pedestal();
+        let total: u64 = devices.map(|k| self.charge_of(self.visible(k, now, draws))).sum();
         if let Some(charge) = self.memory.charge.get_mut(row) {
             *charge = total;
         }
@@ -365,7 +551,7 @@ impl<'a> Crossbar<'a> {
         for side in 0..2 {
             self.refresh_side(side, now, draws);
         }
-        self.stale = 0;
+        (self.log.stale, self.log.refreshed) = (0, now);
     }
 
     /// Adds the plus devices' share to the matrix (`side` 0), or subtracts the minus devices'.
@@ -403,22 +589,22 @@ impl<'a> Crossbar<'a> {
                     *behind += full >> 8;
                     *term = term.saturating_sub(*behind);
                 }
-                let distorted = self.dropped(full, along, below);
+                let whole = self.whole(along, below);
+                let distorted = dropped(full, whole);
+                if let Some(factor) = self.memory.factors.get_mut(first + 2 * column) {
+                    *factor = (dropped(1 << 24, whole) >> 8).saturating_sub(1).min(0xffff) as u16;
+                }
                 self.accumulate(row * columns + column, side, distorted);
             }
         }
     }
 
-    /// G/(1 + R_row·along + R_column·below), rounded.
-    fn dropped(&self, g: u64, along: u64, below: u64) -> u64 {
+    /// 1 + R_row·along + R_column·below, in 2^−32.
+    fn whole(&self, along: u64, below: u64) -> u64 {
         let wires = &self.shape.wires;
         let drop =
             along.saturating_mul(wires.row_q48).saturating_add(below.saturating_mul(wires.column_q48)) >> 16;
-        if drop == 0 {
-            return g;
-        }
-        let whole = (1u64 << 32).saturating_add(drop);
-        (g << 32).saturating_add(whole / 2) / whole
+        (1u64 << 32).saturating_add(drop)
     }
 
     /// Holds plus, offset into 16 bits, until minus is subtracted from it.
@@ -432,9 +618,20 @@ impl<'a> Crossbar<'a> {
     }
 }
 
+/// Up pulses that rewrite one reset device at most.
+const MOST_REWRITES: u32 = 1 << 12;
+
+/// A conductance over `whole` (in 2^−32), rounded.
+fn dropped(g: u64, whole: u64) -> u64 {
+    if whole == 1 << 32 {
+        return g;
+    }
+    (g << 32).saturating_add(whole / 2) / whole.max(1)
+}
+
 /// A conductance in 2^−24 of the range, in units of the read matrix.
 fn read_units(g: u64) -> i32 {
-    ((g + (1 << 8)) >> 9).min(1 << 16) as i32
+    ((g + (1 << 8)) >> 9).min(u16::MAX.into()) as i32
 }
 
 fn clipped(weight: i32) -> i16 {

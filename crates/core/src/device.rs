@@ -288,6 +288,11 @@ header! {
     drift_start,
 }
 
+impl Header {
+    /// Place of [`Header::drift`] among the words.
+    pub const DRIFT_AT: usize = Self::WORDS - 2;
+}
+
 /// Version of the words that [`DeviceClass::parse`] reads.
 pub const VERSION: i32 = 1;
 

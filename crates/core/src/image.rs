@@ -65,7 +65,7 @@ pub enum Section {
     Rules,
     /// Phases: for each phase and piece the input groups that count.
     Phases,
-    /// Device tables of memristive crossbars.
+    /// Arrays of memristive crossbars and their device classes, see [`crate::array`].
     Devices,
     /// Nominal prices in attojoules, `u64` each, by [`crate::counters::Count`]; empty: none.
     Prices,
@@ -341,7 +341,7 @@ pub enum Store {
     Identity,
     /// Row segments of targets and weights.
     Sparse,
-    /// Memristive crossbar, see [`crate::device`].
+    /// An array of a memristive crossbar, see [`crate::array`].
     Crossbar,
 }
 
@@ -372,7 +372,7 @@ pub struct Port {
     pub rule: u32,
     /// The projection of the network that it is a part of.
     pub projection: u32,
-    /// First device record of a crossbar, or [`NONE`].
+    /// Number of the array of a crossbar, or [`NONE`].
     pub device: u32,
     /// The most that one row can add to one sum, for a payload of 1.
     pub row_bound: u32,
@@ -448,6 +448,7 @@ pub struct Image<'a> {
     pub(crate) fanout: &'a [u32],
     pub(crate) rule_words: &'a [u32],
     pub(crate) phases: &'a [u32],
+    pub(crate) device_words: &'a [u32],
 }
 
 fn cast<T: bytemuck::Pod>(bytes: &[u8], section: Section) -> Result<&[T], ImageError> {
@@ -535,6 +536,7 @@ impl<'a> Image<'a> {
             fanout: cast(section(Section::Fanout)?, Section::Fanout)?,
             rule_words: cast(section(Section::Rules)?, Section::Rules)?,
             phases: cast(section(Section::Phases)?, Section::Phases)?,
+            device_words: cast(section(Section::Devices)?, Section::Devices)?,
         };
         crate::check::records(image)
     }

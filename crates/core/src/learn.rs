@@ -18,12 +18,15 @@ use crate::plasticity::{
     Cadence, Columns, Marks, Moment, Post, Row, Rule, Tally, Targets, Trace, TraceMode, Variable, Weights,
 };
 use crate::store::{Event, Kernels};
+use crate::tile::Tile;
 use crate::words::{bytes_at, word};
 
 /// Where the parts of a port's learning state stand: third factor, traces, then scratch for the post side.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Layout {
+    row_first: usize,
     rows: usize,
+    column_first: usize,
     columns: usize,
     values: usize,
     lists: usize,
@@ -32,10 +35,15 @@ pub(crate) struct Layout {
 impl Layout {
     pub(crate) fn of(image: &Image<'_>, port: &Port) -> Option<Layout> {
         let rule = rule_of(image, port)?;
-        let (rows, columns) =
-            (image.piece(port.source)?.count as usize, image.piece(port.target)?.count as usize);
+        let (row_first, rows, column_first, columns) = match image.array(port.device) {
+            Some(a) => (a.row_first, a.rows, a.column_first, a.columns),
+            None => (0, image.piece(port.source)?.count, 0, image.piece(port.target)?.count),
+        };
+        let (rows, columns) = (rows as usize, columns as usize);
         let values = Columns::values_needed(&rule, columns);
-        Some(Layout { rows, columns, values, lists: Columns::lists_needed(&rule, columns).div_ceil(2) })
+        let lists = Columns::lists_needed(&rule, columns).div_ceil(2);
+        let (row_first, column_first) = (row_first as usize, column_first as usize);
+        Some(Layout { row_first, rows, column_first, columns, values, lists })
     }
 
     /// `i32` words of traces, after the third factor.
@@ -180,7 +188,8 @@ impl Machine<'_> {
             }
             _ => &[],
         };
-        let (pre, post) = (arrived(port.source, port.delay), arrived(port.target, 0));
+        let pre = within(arrived(port.source, port.delay), layout.row_first, layout.rows);
+        let post = within(arrived(port.target, 0), layout.column_first, layout.columns);
         let Some(traces) = self.learning.get_mut(at + 1..at + 1 + layout.traces()) else { return 0 };
         let (xs, ys) = traces.split_at_mut_checked(2 * layout.rows).unwrap_or_default();
         let (xs1, xs2) = xs.split_at_mut_checked(layout.rows).unwrap_or_default();
@@ -189,17 +198,19 @@ impl Machine<'_> {
         let parts = target.map(|t| Parts::of(&t)).unwrap_or_default();
         let base = word(runs, port.target as usize * RUN_WORDS + run::STATE) as usize;
         let state = self.state.get(base..).unwrap_or(&[]);
-        let neurons = target.as_ref().map(|piece| Neurons { image, piece, state, parts, spikes: post });
+        let first = layout.column_first;
+        let neurons =
+            target.as_ref().map(|piece| Neurons { image, piece, state, parts, spikes: post, first });
         let mut moved = 0;
         for (trace, values) in [(x1, xs1), (x2, xs2)] {
-            moved += trace.map_or(0, |t| move_trace(&t, values, pre));
+            moved += trace.map_or(0, |t| move_trace(&t, values, pre, layout.row_first));
         }
         for (trace, values) in [(y1, ys1), (y2, ys2)] {
             moved += match (trace, &neurons) {
                 (Some(t), Some(neurons)) if t.mode == TraceMode::Window => {
                     neurons.move_windowed(rule, &t, values)
                 }
-                (Some(t), _) => move_trace(&t, values, post),
+                (Some(t), _) => move_trace(&t, values, post, layout.column_first),
                 (None, _) => 0,
             };
         }
@@ -222,6 +233,7 @@ impl Machine<'_> {
             Some(sent) => sent_at(self.run, self.lengths, self.events, port.source, &source, sent),
             None => &[],
         };
+        let pre_events = within(pre_events, layout.row_first, layout.rows);
         if rule.needs(Variable::X0) && pre_events.is_empty() {
             return tally;
         }
@@ -246,9 +258,44 @@ impl Machine<'_> {
         let base = word(self.run, port.target as usize * RUN_WORDS + run::STATE) as usize;
         let state = self.state.get(base..base + target.count as usize * parts.total as usize).unwrap_or(&[]);
         let spikes = sent_at(self.run, self.lengths, self.events, port.target, &target, tick);
-        let neurons = Neurons { image: &self.image, piece: &target, state, parts, spikes };
+        let spikes = within(spikes, layout.column_first, layout.columns);
+        let first = layout.column_first;
+        let neurons = Neurons { image: &self.image, piece: &target, state, parts, spikes, first };
         neurons.fill(rule, ys, &mut columns);
         if columns.is_idle() {
+            return tally;
+        }
+        let moment = Moment { purpose: PLASTICITY.wrapping_add(port.projection), time: self.updates };
+        let (xs1, xs2) = xs.split_at_checked(layout.rows).unwrap_or_default();
+        let tile = match port.store {
+            Store::Crossbar => Tile::new(
+                &self.image,
+                port,
+                word(self.port_arrays, i as usize),
+                self.arrays,
+                self.plastic,
+                self.image.core(self.cores.start).map_or(0, |c| c.plastic_first as usize * 8),
+                self.tick,
+            ),
+            _ => None,
+        };
+        if let Some(mut tile) = tile {
+            let address = |local: usize| {
+                let row = source.population_first.wrapping_add((layout.row_first + local) as u32);
+                (row << 16).wrapping_add(target.population_first).wrapping_add(layout.column_first as u32)
+            };
+            let mut visit = |local: usize, x0: i32| {
+                let trace = |t: &[i32]| t.get(local).copied().unwrap_or(0);
+                let pre = rule.pre_side([x0, trace(xs1), trace(xs2)], *third);
+                if !pre.is_idle() {
+                    tally += tile.learn(rule, &pre, &columns, (local, address(local)), draws, moment);
+                }
+            };
+            each_row(rule, pre_events, layout.row_first, layout.rows, &mut visit);
+            let energy = tile.finish();
+            if let Some(row) = counters_of(self.counters, port.target) {
+                energy.count(row);
+            }
             return tally;
         }
         let mut rows = PlasticRows {
@@ -263,8 +310,6 @@ impl Machine<'_> {
             draw_row: source.population_first,
             draw_column: target.population_first,
         };
-        let moment = Moment { purpose: PLASTICITY.wrapping_add(port.projection), time: self.updates };
-        let (xs1, xs2) = xs.split_at_checked(layout.rows).unwrap_or_default();
         let mut visit = |local: usize, x0: i32| {
             let trace = |t: &[i32]| t.get(local).copied().unwrap_or(0);
             let pre = rule.pre_side([x0, trace(xs1), trace(xs2)], *third);
@@ -276,30 +321,43 @@ impl Machine<'_> {
                 });
             }
         };
-        if rule.needs(Variable::X0) {
-            for e in pre_events {
-                visit(e[0] as usize, e[1]);
-            }
-        } else {
-            let mut events = pre_events.iter().peekable();
-            for local in 0..layout.rows {
-                let x0 = events.next_if(|e| e[0] as usize == local).map_or(0, |e| e[1]);
-                visit(local, x0);
-            }
-        }
+        each_row(rule, pre_events, layout.row_first, layout.rows, &mut visit);
         tally
     }
 }
 
-/// Moves a trace by one tick; returns how many values were or became other than zero.
-fn move_trace(trace: &Trace, values: &mut [i32], events: &[Event]) -> u64 {
+/// Visits the rows that a rule may change, in ascending order, each with its payload of this tick.
+fn each_row(rule: &Rule, events: &[Event], first: usize, rows: usize, visit: &mut dyn FnMut(usize, i32)) {
+    if rule.needs(Variable::X0) {
+        for e in events {
+            visit((e[0] as usize).wrapping_sub(first), e[1]);
+        }
+        return;
+    }
+    let mut events = events.iter().peekable();
+    for local in 0..rows {
+        let x0 = events.next_if(|e| e[0] as usize == first + local).map_or(0, |e| e[1]);
+        visit(local, x0);
+    }
+}
+
+/// The events of `count` neurons from `first` on; events ascend by neuron.
+fn within(events: &[Event], first: usize, count: usize) -> &[Event] {
+    let start = events.partition_point(|e| (e[0] as usize) < first);
+    let end = events.partition_point(|e| (e[0] as usize) < first + count);
+    events.get(start..end).unwrap_or(&[])
+}
+
+/// Moves a trace by one tick; returns how many values were or became other than zero. `first` is the neuron of the
+/// first value.
+fn move_trace(trace: &Trace, values: &mut [i32], events: &[Event], first: usize) -> u64 {
     let mut moved = 0;
     for v in values.iter_mut().filter(|v| **v != 0) {
         *v = trace.decayed(*v);
         moved += 1;
     }
     for &[neuron, payload] in events {
-        if let Some(v) = values.get_mut(neuron as usize) {
+        if let Some(v) = values.get_mut((neuron as usize).wrapping_sub(first)) {
             moved += u64::from(*v == 0);
             *v = trace.after_event(*v, payload).0;
         }
@@ -315,6 +373,8 @@ struct Neurons<'m> {
     state: &'m [i32],
     parts: Parts,
     spikes: &'m [Event],
+    /// The neuron of the first column.
+    first: usize,
 }
 
 impl Neurons<'_> {
@@ -342,7 +402,7 @@ impl Neurons<'_> {
     /// Moves a trace that grows while the window of its neuron is open.
     fn move_windowed(&self, rule: &Rule, trace: &Trace, values: &mut [i32]) -> u64 {
         let mut moved = 0;
-        for (j, v) in values.iter_mut().enumerate() {
+        for (j, v) in (self.first..).zip(values.iter_mut()) {
             let post =
                 Post { state: self.part(self.parts.v, j), threshold: self.threshold(j), ..Post::default() };
             let open = i32::from(rule.is_in_window(&post));
@@ -354,24 +414,24 @@ impl Neurons<'_> {
 
     /// Computes the post side of every neuron.
     fn fill(&self, rule: &Rule, ys: &[i32], columns: &mut Columns<'_>) {
-        let n = self.piece.count as usize;
+        let n = ys.len() / 2;
         let (ys1, ys2) = ys.split_at_checked(n).unwrap_or_default();
         let mut spikes = self.spikes.iter().peekable();
         let only_spikes = rule.needs(Variable::Y0);
-        for j in 0..n {
+        for (column, j) in (self.first..self.first + n).enumerate() {
             let fired = spikes.next_if(|e| e[0] as usize == j).map_or(0, |e| e[1]);
             if only_spikes && fired == 0 {
                 continue;
             }
             let post = Post {
                 spikes: fired,
-                traces: [word_i32(ys1, j), word_i32(ys2, j)],
+                traces: [word_i32(ys1, column), word_i32(ys2, column)],
                 state: self.part(self.parts.v, j),
                 threshold: self.threshold(j),
                 target: self.part(self.parts.target, j),
                 groups: self.groups(j),
             };
-            columns.set(rule, j, &post);
+            columns.set(rule, column, &post);
         }
     }
 }

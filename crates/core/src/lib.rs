@@ -37,6 +37,7 @@
 extern crate std;
 
 pub mod arena;
+pub mod array;
 mod check;
 pub mod counters;
 pub mod crossbar;
@@ -52,6 +53,7 @@ pub mod plasticity;
 pub mod session;
 pub mod snapshot;
 pub mod store;
+mod tile;
 mod words;
 
 pub use counters::{Count, Counters};

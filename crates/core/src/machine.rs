@@ -95,6 +95,7 @@ pub struct Machine<'a> {
     pub(crate) updates: u64,
     pub(crate) run: &'a mut [u32],
     pub(crate) port_learning: &'a mut [u32],
+    pub(crate) port_arrays: &'a mut [u32],
     pub(crate) counters: &'a mut [u64],
     pub(crate) active: &'a mut [u64],
     pub(crate) state: &'a mut [i32],
@@ -102,6 +103,7 @@ pub struct Machine<'a> {
     pub(crate) lengths: &'a mut [u32],
     pub(crate) plastic: &'a mut [u8],
     pub(crate) learning: &'a mut [i32],
+    pub(crate) arrays: &'a mut [u64],
 }
 
 fn carve<'a, T: bytemuck::Pod>(rest: &mut &'a mut [u64], words: usize) -> Option<&'a mut [T]> {
@@ -133,6 +135,7 @@ impl<'a> Machine<'a> {
         let mut rest = arena;
         let records = carve::<u32>(&mut rest, plan.records).ok_or(memory)?;
         let (run, ports) = records.split_at_mut_checked(image.pieces as usize * RUN_WORDS).ok_or(memory)?;
+        let (ports, port_arrays) = ports.split_at_mut_checked(image.ports as usize).ok_or(memory)?;
         let mut machine = Machine {
             image,
             cores,
@@ -140,6 +143,7 @@ impl<'a> Machine<'a> {
             updates: 0,
             run,
             port_learning: ports,
+            port_arrays,
             counters: carve(&mut rest, plan.counters).ok_or(memory)?,
             active: carve(&mut rest, plan.active).ok_or(memory)?,
             state: carve(&mut rest, plan.state).ok_or(memory)?,
@@ -147,6 +151,7 @@ impl<'a> Machine<'a> {
             lengths: carve(&mut rest, plan.lengths).ok_or(memory)?,
             plastic: carve(&mut rest, plan.plastic).ok_or(memory)?,
             learning: carve(&mut rest, plan.learning).ok_or(memory)?,
+            arrays: carve(&mut rest, plan.arrays).ok_or(memory)?,
         };
         machine.lay_out();
         machine.restart();
@@ -181,9 +186,13 @@ impl<'a> Machine<'a> {
                 active += crate::arena::active_words(&piece) as u32;
             }
         }
+        let mut kept = 0u32;
         for i in 0..self.image.ports {
             let Some(port) = self.image.port(i) else { continue };
             let hosted = self.image.piece(port.target).is_some_and(|t| self.hosts(t.core));
+            let array = self.image.array(port.device).filter(|_| hosted);
+            set(self.port_arrays, i as usize, if array.is_some() { kept } else { NONE });
+            kept += array.map_or(0, |a| crate::array::kept_words(&a) as u32);
             let words = if port.rule != NONE && hosted {
                 crate::arena::learning_words(&self.image, &port) as u32
             } else {
@@ -202,6 +211,7 @@ impl<'a> Machine<'a> {
             *to = *from;
         }
         self.counters.fill(0);
+        self.arrays.fill(0);
         self.tick = 0;
         self.updates = 0;
         for p in 0..self.image.pieces {
@@ -444,6 +454,7 @@ impl<'a> Machine<'a> {
     /// [`Machine::stage`] for each stage, then [`Machine::finish`]; a host needs the parts only where machines
     /// side by side exchange events without delay.
     pub fn begin<K: Kernels>(&mut self, kernels: &K) {
+        self.refresh_arrays();
         self.deliver_due(kernels);
     }
 
@@ -519,10 +530,15 @@ impl<'a> Machine<'a> {
             counters: self.counters,
             plastic: self.plastic,
             plastic_first,
+            arrays: self.arrays,
+            port_arrays: self.port_arrays,
         };
         for q in class.first_port..class.first_port + class.ports {
             if let Some(port) = self.image.port(q) {
-                bank.read_matrix(&port, events, kernels);
+                match port.store {
+                    Store::Crossbar => bank.read_array(q, &port, events, kernels),
+                    _ => bank.read_matrix(&port, events, kernels),
+                }
             }
         }
         if class.rows != NONE {
@@ -760,7 +776,7 @@ fn v_empty() -> &'static [i32] {
 }
 
 /// First word of the touched bits of a piece whose active bits start at `active`, if it keeps any.
-fn touched_at(piece: &Piece, active: u32) -> Option<usize> {
+pub(crate) fn touched_at(piece: &Piece, active: u32) -> Option<usize> {
     let blocks = (piece.count as usize).div_ceil(BLOCK);
     (piece.flags & flag::TOUCHED != 0).then_some(active as usize + blocks)
 }
@@ -888,14 +904,16 @@ impl<'s> Split<'s> {
 }
 
 /// What row reads write to.
-struct Bank<'b, 'a> {
-    image: &'b Image<'a>,
-    run: &'b mut [u32],
-    state: &'b mut [i32],
-    active: &'b mut [u64],
-    counters: &'b mut [u64],
-    plastic: &'b [u8],
-    plastic_first: usize,
+pub(crate) struct Bank<'b, 'a> {
+    pub(crate) image: &'b Image<'a>,
+    pub(crate) run: &'b mut [u32],
+    pub(crate) state: &'b mut [i32],
+    pub(crate) active: &'b mut [u64],
+    pub(crate) counters: &'b mut [u64],
+    pub(crate) plastic: &'b [u8],
+    pub(crate) plastic_first: usize,
+    pub(crate) arrays: &'b mut [u64],
+    pub(crate) port_arrays: &'b [u32],
 }
 
 impl Bank<'_, '_> {

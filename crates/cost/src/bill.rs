@@ -17,7 +17,7 @@ pub struct Run {
     pub cores_used: u64,
     /// Bits in use by store (synapse, state, route), for leakage.
     pub stored_bits: [u64; 3],
-    /// Joules per unit of [`Counts::xbar_charge`], as the image states it.
+    /// Joules per unit of [`Counts::xbar_charge`] and [`Counts::pulse_energy`], as the image states it.
     pub charge_unit_j: Option<f64>,
 }
 
@@ -200,7 +200,7 @@ impl Ledger<'_> {
 
     fn priced(&self, class: Class, variant: Option<&str>, count: u64) -> Result<Interval, String> {
         let each = self.chip.energy_j(class, variant).ok_or_else(|| "no price".to_string())?;
-        if class != Class::XbarCharge {
+        if !matches!(class, Class::XbarCharge | Class::PulseEnergy) {
             return Ok(each * count as f64);
         }
         match self.run.charge_unit_j {
@@ -213,7 +213,10 @@ impl Ledger<'_> {
     fn payer_counted(&self, entry: &str) -> Result<Interval, String> {
         let payer = Class::from_key(entry.split_once('.').map_or(entry, |(c, _)| c));
         match payer {
-            Some(p) if matches!(p.group(), "memory" | "crossbar") && self.totals.of(p) == 0 => {
+            Some(p)
+                if (matches!(p.group(), "memory" | "crossbar") || p == Class::PulseEnergy)
+                    && self.totals.of(p) == 0 =>
+            {
                 Err(format!("on `{}` it is paid by `{entry}`, which this run did not count", self.chip.name))
             }
             _ => Ok(Interval::ZERO),

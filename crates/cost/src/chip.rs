@@ -518,7 +518,7 @@ impl Chip {
 
 fn quantity_of(class: Class) -> Quantity {
     match class {
-        Class::XbarCharge => Quantity::Factor,
+        Class::XbarCharge | Class::PulseEnergy => Quantity::Factor,
         _ => Quantity::Energy,
     }
 }

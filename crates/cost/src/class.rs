@@ -58,6 +58,7 @@ classes! {
     XbarCharge, "xbar_charge", crossbar, "charge through devices, in the image's own energy unit";
     Dac, "dac", crossbar, "a digital-to-analogue conversion";
     Adc, "adc", crossbar, "an analogue-to-digital conversion";
+    PulseEnergy, "pulse_energy", learning, "programming pulses and resets through devices, in the image's own energy unit";
     PulseUp, "pulse_up", learning, "a programming pulse that raises a conductance";
     PulseDown, "pulse_down", learning, "a programming pulse that lowers a conductance";
     VerifyRead, "verify_read", learning, "a read that checks a programmed device";

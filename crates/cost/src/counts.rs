@@ -88,6 +88,8 @@ pub struct Counts {
     pub xbar_columns: u64,
     /// Energy that went through crossbar devices, in the image's unit (`Run::charge_unit_j`).
     pub xbar_charge: u64,
+    /// Energy that programming pulses and resets put through crossbar devices, in the same unit.
+    pub pulse_energy: u64,
     /// DAC conversions.
     pub dacs: u64,
     /// ADC conversions.
@@ -139,6 +141,7 @@ impl Counts {
             Class::XbarRow => self.xbar_rows,
             Class::XbarColumn => self.xbar_columns,
             Class::XbarCharge => self.xbar_charge,
+            Class::PulseEnergy => self.pulse_energy,
             Class::Dac => self.dacs,
             Class::Adc => self.adcs,
             Class::PulseUp => self.pulses_up,
@@ -155,7 +158,7 @@ impl Counts {
     /// Adds the events of another set; ticks become the larger of the two.
     pub fn add(&mut self, o: &Counts) {
         self.ticks = self.ticks.max(o.ticks);
-        let pairs: [(&mut u64, u64); 29] = [
+        let pairs: [(&mut u64, u64); 30] = [
             (&mut self.synaptic_events, o.synaptic_events),
             (&mut self.synaptic_effective, o.synaptic_effective),
             (&mut self.synaptic_dense, o.synaptic_dense),
@@ -172,6 +175,7 @@ impl Counts {
             (&mut self.xbar_rows, o.xbar_rows),
             (&mut self.xbar_columns, o.xbar_columns),
             (&mut self.xbar_charge, o.xbar_charge),
+            (&mut self.pulse_energy, o.pulse_energy),
             (&mut self.dacs, o.dacs),
             (&mut self.adcs, o.adcs),
             (&mut self.pulses_up, o.pulses_up),

@@ -27,17 +27,26 @@ fn with_crossbar(
     work: impl FnOnce(&mut Crossbar<'_>, &mut Threefry<13>),
 ) {
     let (mut states, mut pulses) = (vec![0; 2 * n * n], vec![0; 2 * n * n]);
+    let mut factors = vec![0; if wires.resist() { 2 * n * n } else { 0 }];
     let (mut matrix, mut charge, mut scratch) = (vec![0; n * n], vec![0; n], vec![0; 2 * n]);
     let Ok(class) = compiled.class() else { return };
     let memory = Memory {
         states: &mut states,
         pulses: &mut pulses,
         stamps: &mut [],
+        factors: &mut factors,
         matrix: &mut matrix,
         charge: &mut charge,
         scratch: &mut scratch,
     };
-    let shape = Shape { rows: n, columns: n, pair: Pair::Differential, first_device: 0, wires };
+    let shape = Shape {
+        rows: n,
+        columns: n,
+        pair: Pair::Differential,
+        first_device: 0,
+        row_devices: 2 * n as u32,
+        wires,
+    };
     let mut draws = Threefry::<13>::new(1);
     if let Some(mut bar) = Crossbar::new(class, shape, memory) {
         bar.reset(0, &mut draws);
@@ -71,7 +80,7 @@ fn main() {
     let Ok(bare) = compile(&preset, &Resolution::bare(24, 5)) else { return };
     let unit = 24e-6 / 65536.0;
     let ratio = (unit * 2f64.powi(48)) as u64;
-    let wired = Wires { row_q48: ratio, column_q48: ratio, pedestal: (1e-6 / unit) as u32 };
+    let wired = Wires { row_q48: ratio, column_q48: ratio, pedestal: (1e-6 / unit * 256.0) as i32 };
     for n in [128, 256, 1024] {
         reads(n, "ideal wires", &bare, Wires::default());
         reads(n, "1 ohm wires", &bare, wired);

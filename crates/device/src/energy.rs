@@ -55,7 +55,7 @@ pub fn siemens_per_state(preset: &Preset, compiled: &Compiled) -> f64 {
     preset.siemens(compiled.offset + compiled.unit) - preset.siemens(compiled.offset)
 }
 
-/// The core's wires for this device: segment resistances in Ω, and the conductance of state 0 as pedestal (not below 0,
+/// The core's wires for this device: segment resistances in Ω, and the conductance of state 0 as pedestal (below 0
 /// where the room for spread reaches under the lowest conductance).
 pub fn core_wires(
     preset: &Preset,
@@ -68,7 +68,7 @@ pub fn core_wires(
     Wires {
         row_q48: ratio(wires.row_ohm),
         column_q48: ratio(wires.column_ohm),
-        pedestal: (preset.siemens(compiled.offset) / range * 65536.0).round().max(0.0) as u32,
+        pedestal: (preset.siemens(compiled.offset) / range * 2f64.powi(24)).round() as i32,
     }
 }
 

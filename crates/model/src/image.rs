@@ -1,9 +1,12 @@
 //! The image writer: network and placement in, one blob out.
 
+use crate::crossbar::Crossbar;
 use crate::network::{Kind, Network, Param, Population, Projection, Rows, Synapses};
 use crate::placement::{PIECE_MAX, Placement};
 use serde_json::json;
 use std::collections::BTreeMap;
+use synop_core::array::ARRAY_WORDS;
+use synop_core::device;
 use synop_core::image::{self as layout, NONE, SECTIONS, Section, flag, padded};
 use synop_core::plasticity::Rule;
 use synop_core::store::set_weight;
@@ -46,6 +49,9 @@ pub enum BuildError {
         /// The limit.
         expected: usize,
     },
+    /// A memristive device does not fit the core.
+    #[error(transparent)]
+    Device(#[from] synop_device::DeviceError),
     /// The written image does not pass the core's own check.
     #[error("the network cannot run: {0}")]
     Image(#[from] ImageError),
@@ -156,6 +162,9 @@ struct Writer<'n> {
     plastic: Plastic,
     params: Vec<i32>,
     fanout: Vec<u32>,
+    arrays: Vec<u32>,
+    /// Device classes, and the number of each projection's.
+    classes: Vec<Vec<i32>>,
 }
 
 impl<'n> Writer<'n> {
@@ -224,6 +233,8 @@ impl<'n> Writer<'n> {
             plastic: Plastic { per_core: vec![Vec::new(); cores] },
             params: Vec::new(),
             fanout: Vec::new(),
+            arrays: Vec::new(),
+            classes: Vec::new(),
         })
     }
 
@@ -401,6 +412,18 @@ impl<'n> Writer<'n> {
                     );
                 }
             }
+            Synapses::Crossbar(bar) => {
+                if let Some((found, expected)) = bar.fault(source.size * target.size) {
+                    return fail(found, expected);
+                }
+                let most = (synop_core::array::MOST_DRIVE - 1) / u64::from(source.payload_max.max(1));
+                if bar.tile.0.min(source.size) as u64 > most {
+                    return fail(
+                        format!("arrays of {} rows with payloads up to {}", bar.tile.0, source.payload_max),
+                        format!("at most {most} rows"),
+                    );
+                }
+            }
         }
         Ok(())
     }
@@ -422,7 +445,10 @@ impl<'n> Writer<'n> {
         let mut reach: Vec<Vec<u32>> = vec![Vec::new(); self.pieces[piece].count];
         let mut matrices: BTreeMap<u32, Vec<PortDraft>> = BTreeMap::new();
         for &(number, p) in &mine {
-            if !matches!(p.synapses, Synapses::Sparse { .. }) {
+            if let Synapses::Crossbar(bar) = &p.synapses {
+                let ports = self.crossbar_ports(piece, number, p, bar, &mut reach)?;
+                matrices.entry(p.delay).or_default().extend(ports);
+            } else if !matches!(p.synapses, Synapses::Sparse { .. }) {
                 let ports = self.matrix_ports(piece, number, p, &mut reach);
                 matrices.entry(p.delay).or_default().extend(ports);
             }
@@ -532,7 +558,7 @@ impl<'n> Writer<'n> {
                     ports.push(PortDraft { words, core, plastic: false });
                     continue;
                 }
-                Synapses::Sparse { .. } => continue,
+                Synapses::Sparse { .. } | Synapses::Crossbar(_) => continue,
             }
             let counts: &[u8] = bytemuck::cast_slice(&nonzero);
             if plastic {
@@ -545,6 +571,88 @@ impl<'n> Writer<'n> {
             ports.push(PortDraft { words, core, plastic });
         }
         ports
+    }
+
+    /// The ports of a crossbar projection that start in a piece, one for each array.
+    fn crossbar_ports(
+        &mut self,
+        piece: usize,
+        number: usize,
+        p: &Projection,
+        bar: &Crossbar,
+        reach: &mut [Vec<u32>],
+    ) -> Result<Vec<PortDraft>, BuildError> {
+        let compiled = bar.compiled()?;
+        let class = match self.classes.iter().position(|c| c == compiled.words()) {
+            Some(known) => known,
+            None => {
+                self.classes.push(compiled.words().to_vec());
+                self.classes.len() - 1
+            }
+        };
+        // Devices are numbered through the network, whatever the placement and the size of arrays.
+        let size = |i: usize| self.network.populations[i].size;
+        let devices = |p: &Projection| match p.synapses {
+            Synapses::Crossbar(_) => 2 * size(p.source) * size(p.target),
+            _ => 0,
+        };
+        let base: usize = self.network.projections[..number].iter().map(devices).sum();
+        let (base_end, all) = (base + devices(p), size(p.target));
+        if base_end > device::MOST_DEVICES as usize {
+            let expected = device::MOST_DEVICES as usize;
+            return Err(BuildError::TooLarge { what: "memristive devices", found: base_end, expected });
+        }
+        let (s_first, s_count) = (self.pieces[piece].first, self.pieces[piece].count);
+        let learns = p.rule.is_some();
+        let mut ports = Vec::new();
+        for (_, target) in self.homes[p.target].clone() {
+            let (t_first, t_count, core) =
+                (self.pieces[target].first, self.pieces[target].count, self.pieces[target].core);
+            reach.iter_mut().for_each(|r| r.push(core as u32));
+            for rows in cuts(s_count, bar.tile.0) {
+                for columns in cuts(t_count, bar.tile.1) {
+                    let first = base + 2 * ((s_first + rows.0) * all + t_first + columns.0);
+                    let numbers = (first as u32, 2 * all as u32);
+                    let array = bar.array(&compiled, class as u32, numbers, rows, columns);
+                    let weight = |i: usize, j: usize| {
+                        bar.weights[(s_first + rows.0 + i) * all + t_first + columns.0 + j]
+                    };
+                    let block = bar.block(&compiled, &array, weight, learns, self.network.seed)?;
+                    let mut words = [0u32; layout::PORT_WORDS];
+                    (words[0], words[1], words[2], words[3]) = (4, piece as u32, target as u32, p.group);
+                    (words[4], words[6]) = (16, 2 * columns.1 as u32);
+                    words[9] = p.rule.map_or(NONE, |r| r as u32);
+                    words[10] = number as u32;
+                    words[11] = (self.arrays.len() / ARRAY_WORDS) as u32;
+                    words[12] = u32::try_from(array.row_bound()).unwrap_or(u32::MAX);
+                    words[13] = p.delay;
+                    let plastic = learns || bar.refresh != 0;
+                    words[7] = match plastic {
+                        true => self.plastic.take(core, &block) / 8,
+                        false => take(&mut self.data, &block) / 8,
+                    } as u32;
+                    self.arrays.extend_from_slice(&array.to_words());
+                    ports.push(PortDraft { words, core, plastic });
+                }
+            }
+        }
+        Ok(ports)
+    }
+
+    /// Array records and device classes as one section.
+    fn device_words(&self) -> Vec<u32> {
+        if self.arrays.is_empty() {
+            return Vec::new();
+        }
+        let mut words = vec![(self.arrays.len() / ARRAY_WORDS) as u32, self.classes.len() as u32];
+        words.extend_from_slice(&self.arrays);
+        let mut at = words.len() + 2 * self.classes.len();
+        for class in &self.classes {
+            words.extend_from_slice(&[at as u32, class.len() as u32]);
+            at += class.len();
+        }
+        words.extend(self.classes.iter().flatten().map(|w| *w as u32));
+        words
     }
 
     /// The sparse synapses of a piece, row by row, and the ports that they need.
@@ -675,6 +783,9 @@ impl<'n> Writer<'n> {
             port.words[7] += (plastic_first[port.core] / 8) as u32;
             port.words[8] += (plastic_first[port.core] / 8) as u32;
         }
+        for port in self.ports.iter_mut().filter(|p| p.plastic && p.words[0] == 4) {
+            port.words[7] += (plastic_first[port.core] / 8) as u32;
+        }
         for (segment, core) in &self.plastic_segments {
             self.segments[segment * layout::SEGMENT_WORDS + 2] += (plastic_first[*core] / 4) as u32;
         }
@@ -693,6 +804,7 @@ impl<'n> Writer<'n> {
         sections[Section::Fanout as usize] = words(&self.fanout);
         sections[Section::Rules as usize] = words(&rule_words(&self.network.rules));
         sections[Section::Phases as usize] = words(&self.phase_words());
+        sections[Section::Devices as usize] = words(&self.device_words());
         sections[Section::Meta as usize] = self.meta();
         assemble(&sections, self.network.seed, self.least_delay())
     }
@@ -751,6 +863,15 @@ struct Synapse {
 fn stride(columns: usize, bits: u32) -> usize {
     let bytes = (columns * bits as usize).div_ceil(8);
     bytes.next_multiple_of(if bytes < 64 { 4 } else { 16 })
+}
+
+/// A length cut into parts of at most `most`, as equal as can be: (first, length).
+fn cuts(len: usize, most: usize) -> impl Iterator<Item = (usize, usize)> {
+    let parts = len.div_ceil(most.max(1));
+    (0..parts).map(move |k| {
+        let (first, end) = (k * len / parts, (k + 1) * len / parts);
+        (first, end - first)
+    })
 }
 
 /// Appends a block at the next multiple of 64 bytes; returns its offset.

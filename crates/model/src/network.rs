@@ -4,6 +4,7 @@
 //! Readers, quantisers and experiments make one; [`crate::placement`] says which core holds what; and
 //! [`crate::image::write`] turns both into the image.
 
+use crate::crossbar::Crossbar;
 use serde_json::Value;
 pub use synop_core::image::{CurrentOrder, Reset};
 
@@ -185,7 +186,7 @@ impl Rows {
 }
 
 /// Synapses of a projection.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Synapses {
     /// All pairs: `weights[pre · target size + post]`.
     Dense {
@@ -216,10 +217,12 @@ pub enum Synapses {
         /// The common weight.
         weight: i32,
     },
+    /// All pairs, on memristive crossbars.
+    Crossbar(Box<Crossbar>),
 }
 
 /// A projection.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Projection {
     /// Its name, unique in the network.
     pub name: String,
@@ -276,6 +279,47 @@ impl Network {
         self.projections.len() - 1
     }
 
+    /// Puts the synapses of a projection on crossbars like `bar`, whose own weights do not matter: weights that are
+    /// there stay, pairs without synapse become weight 0. Returns whether it could: synapses with several delays
+    /// cannot.
+    pub fn put_on_crossbar(&mut self, projection: usize, bar: &Crossbar) -> bool {
+        let Some(p) = self.projections.get_mut(projection) else { return false };
+        let size = |i: usize| self.populations.get(i).map_or(0, |p| p.size);
+        let (rows, columns) = (size(p.source), size(p.target));
+        let mut weights = vec![0i16; rows * columns];
+        let mut add = |i: usize, j: usize, w: i32| {
+            if let Some(to) = weights.get_mut(i * columns + j) {
+                *to = (i32::from(*to) + w).clamp(-32_767, 32_767) as i16;
+            }
+        };
+        match &p.synapses {
+            Synapses::Dense { weights, .. } => {
+                weights
+                    .iter()
+                    .enumerate()
+                    .for_each(|(k, w)| add(k / columns.max(1), k % columns.max(1), (*w).into()));
+            }
+            Synapses::Crossbar(old) => {
+                let each = old.weights.iter().enumerate();
+                each.for_each(|(k, w)| add(k / columns.max(1), k % columns.max(1), (*w).into()));
+            }
+            Synapses::Sparse { weight, rows, .. } | Synapses::Bits { weight, rows } => {
+                if rows.delays.iter().any(|d| u32::from(*d) != p.delay) {
+                    return false;
+                }
+                for (i, range) in rows.index.windows(2).enumerate() {
+                    for s in range[0]..range[1] {
+                        let Some(t) = rows.targets.get(s) else { continue };
+                        add(i, *t as usize, rows.weights.get(s).map_or(*weight, |w| (*w).into()));
+                    }
+                }
+            }
+            Synapses::Identity { weight } => (0..rows.min(columns)).for_each(|i| add(i, i, *weight)),
+        }
+        p.synapses = Synapses::Crossbar(Box::new(Crossbar { weights, ..bar.clone() }));
+        true
+    }
+
     /// The number of the population with this name.
     pub fn population(&self, name: &str) -> Option<usize> {
         self.populations.iter().position(|p| p.name == name)
@@ -285,7 +329,7 @@ impl Network {
     pub fn synapse_count(&self) -> u64 {
         let size = |p: usize| self.populations.get(p).map_or(0, |p| p.size as u64);
         let of = |p: &Projection| match &p.synapses {
-            Synapses::Dense { .. } => size(p.source) * size(p.target),
+            Synapses::Dense { .. } | Synapses::Crossbar(_) => size(p.source) * size(p.target),
             Synapses::Sparse { rows, .. } | Synapses::Bits { rows, .. } => rows.targets.len() as u64,
             Synapses::Identity { .. } => size(p.source),
         };

@@ -224,6 +224,17 @@ impl RuleSpec {
         Rule::decode(&self.encode()?).map_err(RuleError::Words)
     }
 
+    /// The same rule whose changes are `factor` times as large, with weights, states and sums as they were: on a device
+    /// of which `factor` pulses change a weight by 1, its changes are pulses. Bounds become the widest.
+    #[must_use]
+    pub fn in_pulses(&self, factor: f64) -> Self {
+        let mut rule = Self { bounds: (-32_768, 32_767), ..self.clone() };
+        for term in &mut rule.terms {
+            term.coefficient *= factor;
+        }
+        rule
+    }
+
     /// Whether a term contains `variable`.
     #[must_use]
     pub fn uses(&self, variable: Variable) -> bool {

@@ -4,6 +4,9 @@ use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::{RngCore, SeedableRng};
 use synop_core::image::checksum;
 use synop_core::{Machine, Portable, Threefry, Unobserved};
+use synop_device::Preset;
+use synop_device::wires::Wires;
+use synop_model::crossbar::{Converter, Crossbar};
 use synop_model::image::{Blob, write};
 use synop_model::network::{Lif, Network, Param, Population, Rows, Synapses};
 use synop_model::placement::Placement;
@@ -29,6 +32,26 @@ fn image() -> Vec<u8> {
     }
     net.connect(a, b, 0, Synapses::Sparse { bits: 4, weight: 0, rows: rows.clone() });
     net.connect(a, b, 3, Synapses::Bits { weight: 4, rows });
+    write(&net, &Placement::one_core(&net)).expect("valid").bytes().to_vec()
+}
+
+/// A network on crossbars: one that learns, drifts and has wires, one that stands in the image.
+fn crossbar_image() -> Vec<u8> {
+    let mut net = Network { seed: 3, ..Network::default() };
+    let text = "rule r { x1: decay 0.5 add 8; every tick; rounding stochastic; bounds -127 127; dw = 2^-3*x1*y0 - 2^-6*x1*w }";
+    net.rules.push(RuleSpec::parse(text).and_then(|r| r.encode()).expect("a rule"));
+    let input = net.add_population(Population::input("in", 9, 3));
+    let lif = Lif { threshold: Param::All(12), ..Lif::default() };
+    let a = net.add_population(Population::lif("a", 5, 1, lif));
+    let device = |name| Preset::shipped(name).expect("it ships");
+    let mut bar = Crossbar::new(device("pcm"), 100, (0..45).collect());
+    (bar.tile, bar.refresh, bar.tick_s) = ((4, 3), 2, 30.0);
+    bar.wires = Wires { row_ohm: 2.0, column_ohm: 1.0 };
+    bar.converter = Some(Converter { bits: 6, full_scale: 400.0 });
+    let learnt = net.connect(input, a, 1, Synapses::Crossbar(Box::new(bar)));
+    net.projections[learnt].rule = Some(0);
+    let fixed = Crossbar::new(device("reram-array-om"), 100, (0..25).collect());
+    net.connect(a, a, 2, Synapses::Crossbar(Box::new(fixed)));
     write(&net, &Placement::one_core(&net)).expect("valid").bytes().to_vec()
 }
 
@@ -60,7 +83,16 @@ fn seal(bytes: &mut [u8]) {
 
 #[test]
 fn broken_images_are_errors_or_valid_machines() {
-    let good = image();
+    broken(&image());
+}
+
+#[test]
+fn broken_crossbars_are_errors_or_valid_machines() {
+    broken(&crossbar_image());
+}
+
+fn broken(good: &[u8]) {
+    let good = good.to_vec();
     assert!(survives(&good));
     let mut random = Xoshiro256PlusPlus::seed_from_u64(7);
     let mut ran = 0;

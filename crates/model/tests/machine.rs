@@ -191,6 +191,7 @@ impl<'n> Interpreter<'n> {
                 .map(|s| (rows.targets[s] as usize, (*weight).into(), p.delay))
                 .collect(),
             Synapses::Identity { weight } => vec![(source, (*weight).into(), p.delay)],
+            Synapses::Crossbar(_) => unreachable!("tests/crossbar.rs has these"),
         }
     }
 

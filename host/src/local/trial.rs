@@ -3,6 +3,7 @@
 use serde_json::json;
 use sha2::{Digest, Sha256};
 use synop_cost::{Bill, Chip, Run};
+use synop_model::crossbar::ENERGY_UNIT_J;
 
 use super::{Evaluation, Learner, Samples, Setup};
 use crate::experiment::Checkpoint;
@@ -79,14 +80,15 @@ impl Trial<'_> {
             acs: sum(|c| c.acs),
         });
         let latency = ledger::serial_latency(self.chip, &evaluation.per_tick);
-        let priced = Run { time_s: latency.as_ref().map(|l| l.total_s), cores_used: 1, ..Run::default() };
+        let untimed = Run { cores_used: 1, charge_unit_j: Some(ENERGY_UNIT_J), ..Run::default() };
+        let priced = Run { time_s: latency.as_ref().map(|l| l.total_s), ..untimed.clone() };
         report.energy = Some(Bill::of(self.chip, &cells, &priced));
         report.latency = latency;
         let cells = ledger::cells(self.chip, &image, &POPULATIONS, &trained, ticks);
         report.training = Some(Training {
             samples: learner.presented(),
             counts: ledger::counts(&trained, ticks),
-            energy: Some(Bill::of(self.chip, &cells, &Run { cores_used: 1, ..Run::default() })),
+            energy: Some(Bill::of(self.chip, &cells, &untimed)),
         });
         report.more.insert("spikes_per_sample".into(), json!(evaluation.spikes_per_sample()));
         Ok((report, evaluation))
