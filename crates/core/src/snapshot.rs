@@ -63,7 +63,7 @@ fn bytes_mut<T: bytemuck::Pod>(values: &mut [T]) -> &mut [u8] {
 const FIXED: [usize; 6] = [run::STATE, run::ACTIVE, run::EVENTS, run::SLOTS, run::LENGTHS, run::NARROW];
 
 impl Machine<'_> {
-    fn saved_parts(&self) -> [&[u8]; 9] {
+    fn saved_parts(&self) -> [&[u8]; 10] {
         [
             bytes_of(self.run),
             bytes_of(self.port_learning),
@@ -74,6 +74,7 @@ impl Machine<'_> {
             bytes_of(self.lengths),
             self.plastic,
             bytes_of(self.learning),
+            bytes_of(self.arrays),
         ]
     }
 
@@ -128,6 +129,7 @@ impl Machine<'_> {
             bytes_mut(self.lengths),
             &mut *self.plastic,
             bytes_mut(self.learning),
+            bytes_mut(self.arrays),
         ];
         for part in parts {
             let (head, tail) = rest.split_at_checked(part.len()).unwrap_or_default();

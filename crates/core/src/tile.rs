@@ -142,7 +142,13 @@ impl<'m> Tile<'m> {
                 let aim = aim.clamp(-i64::from(i16::MAX), i64::from(i16::MAX)) as i32;
                 let most = self.array.most_pulses;
                 let place = (row, column);
-                self.crossbar.pulse_until(place, (aim, self.array.tolerance), most, self.now, &mut self.devices);
+                self.crossbar.pulse_until(
+                    place,
+                    (aim, self.array.tolerance),
+                    most,
+                    self.now,
+                    &mut self.devices,
+                );
             }
         }
         let new = self.crossbar.weight(row, column);

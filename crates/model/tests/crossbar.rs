@@ -213,6 +213,23 @@ fn a_restart_gives_the_same_run_again() {
 }
 
 #[test]
+fn a_saved_run_goes_on_bit_for_bit() {
+    let blob = blob(&network(Synapses::Crossbar(Box::new(real("pcm"))), Some(STDP)));
+    let (mut a, mut b) = (Vec::new(), Vec::new());
+    let mut first = Run::new(blob.image().unwrap(), 0..1, &mut a);
+    first.run(0..13);
+    let mut saved = Vec::new();
+    first.machine.save(|bytes| saved.extend_from_slice(bytes));
+    let mut second = Run::new(blob.image().unwrap(), 0..1, &mut b);
+    second.machine.restore(&saved).unwrap();
+    first.run(13..30);
+    second.run(13..30);
+    assert_eq!(first.machine.plastic(), second.machine.plastic());
+    assert_eq!(first.machine.counters(1).row(), second.machine.counters(1).row());
+    assert_eq!(first.machine.array(0).unwrap().log, second.machine.array(0).unwrap().log);
+}
+
+#[test]
 fn skipped_time_drifts_as_time_that_was_stepped_through() {
     let blob = blob(&network(Synapses::Crossbar(Box::new(real("pcm"))), None));
     let (mut a, mut b) = (Vec::new(), Vec::new());
