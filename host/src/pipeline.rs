@@ -514,7 +514,12 @@ pub fn report(
         acs: sum(|c| c.acs),
     });
     let latency = ledger::serial_latency(chip, &ran.per_tick);
-    let priced = Run { time_s: latency.as_ref().map(|l| l.total_s), cores_used: 1, ..Run::default() };
+    let priced = Run {
+        time_s: latency.as_ref().map(|l| l.total_s),
+        cores_used: 1,
+        charge_unit_j: Some(synop_model::crossbar::ENERGY_UNIT_J),
+        ..Run::default()
+    };
     report.energy = Some(Bill::of(chip, &cells, &priced));
     report.latency = latency;
     report.more.insert("layers".into(), layers(compiled, ran));

@@ -61,7 +61,7 @@ impl<'a> Crossbar<'a> {
         let shape = array.shape();
         let devices = shape.devices()?;
         let mut memory = memory(block, bytes, scratch)?;
-        fn cut<'m, T>(slice: &mut &'m mut [T], len: usize) {
+        fn cut<T>(slice: &mut &mut [T], len: usize) {
             let whole = core::mem::take(slice);
             let len = len.min(whole.len());
             *slice = whole.split_at_mut(len).0;

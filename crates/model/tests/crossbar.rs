@@ -295,7 +295,7 @@ fn a_change_that_is_read_back_lands_where_it_should() {
         run.step();
         run.machine.learn_sample(&mut run.draws);
         let weights = bar.weights_of(run.machine.array(0).unwrap().matrix).unwrap();
-        let aim = |k: usize| if k % COLUMNS % 2 == 0 { 20.0 } else { -20.0 };
+        let aim = |k: usize| if (k % COLUMNS).is_multiple_of(2) { 20.0 } else { -20.0 };
         let error = weights.iter().enumerate().map(|(k, w)| (w - aim(k)).abs()).fold(0.0, f64::max);
         (error, run.machine.total(Count::VerifyReads))
     };
