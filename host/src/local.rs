@@ -194,6 +194,8 @@ pub struct Learner<'a, K> {
     kernels: K,
     draws: Threefry<13>,
     presented: u64,
+    /// Right answers before learning from them, by epoch.
+    right: Vec<u64>,
 }
 
 /// What an evaluation found.
@@ -260,7 +262,14 @@ impl<'a, K: Kernels> Learner<'a, K> {
     /// The work failed: the memory is too small.
     pub fn new(setup: &Setup, image: Image<'a>, arena: &'a mut [u64], kernels: K) -> Result<Self, Failure> {
         let machine = Machine::new(image, arena).map_err(|error| Failure::work(format_args!("{error}")))?;
-        Ok(Learner { setup: setup.clone(), machine, kernels, draws: Threefry::new(setup.seed), presented: 0 })
+        Ok(Learner {
+            setup: setup.clone(),
+            machine,
+            kernels,
+            draws: Threefry::new(setup.seed),
+            presented: 0,
+            right: Vec::new(),
+        })
     }
 
     fn step(&mut self) {
@@ -280,18 +289,19 @@ impl<'a, K: Kernels> Learner<'a, K> {
         self.machine.drive(piece, values).map_err(|error| Failure::bad_input(format_args!("input: {error}")))
     }
 
-    /// Learns one sample; `rate` is the third factor of both rules.
+    /// Learns one sample; `rate` is the third factor of both rules. Says whether the answer was right before.
     ///
     /// # Errors
     /// Bad input: the drive does not fit the network.
-    pub fn learn(&mut self, drive: &Drive, label: u8, rate: i32) -> Result<(), Failure> {
+    pub fn learn(&mut self, drive: &Drive, label: u8, rate: i32) -> Result<bool, Failure> {
         self.present(drive)?;
+        let right = self.answer() == usize::from(label);
         let sign = |k: usize| if k == usize::from(label) { 1 } else { -1 };
         let readout = self.machine.membranes(READOUT);
         let wrong = |(k, o): (usize, &i32)| if sign(k) * o <= self.setup.margin { sign(k) } else { 0 };
         let errors: Vec<i32> = readout.iter().enumerate().map(wrong).collect();
         if errors.iter().all(|e| *e == 0) {
-            return Ok(());
+            return Ok(right);
         }
         for (k, target) in self.machine.targets_mut(READOUT).iter_mut().enumerate() {
             *target = sign(k);
@@ -301,7 +311,13 @@ impl<'a, K: Kernels> Learner<'a, K> {
         self.machine.set_third_factor(READOUT_RULE, rate);
         self.machine.set_third_factor(HIDDEN_RULE, if self.setup.plastic_hidden { rate } else { 0 });
         self.machine.learn_sample(&mut self.draws);
-        Ok(())
+        Ok(right)
+    }
+
+    /// The class with the largest readout, the first on a tie.
+    fn answer(&self) -> usize {
+        let readout = self.machine.membranes(READOUT);
+        (1..readout.len()).fold(0, |best, k| if readout[k] > readout[best] { k } else { best })
     }
 
     /// Learns all samples once per epoch, in an order drawn from the seed, and calls `after` after each one. A learner
@@ -318,7 +334,8 @@ impl<'a, K: Kernels> Learner<'a, K> {
         let mut random = Xoshiro256PlusPlus::seed_from_u64(self.setup.seed ^ 0x0bde_2025);
         let mut order: Vec<usize> = (0..samples.labels.len()).collect();
         let mut number = 0;
-        for rate in rates {
+        self.right.resize(rates.len(), 0);
+        for (epoch, rate) in rates.iter().enumerate() {
             for i in (1..order.len()).rev() {
                 order.swap(i, (random.next_u64() % (i as u64 + 1)) as usize);
             }
@@ -327,7 +344,8 @@ impl<'a, K: Kernels> Learner<'a, K> {
                 if number <= self.presented {
                     continue;
                 }
-                self.learn(&samples.drives[i], samples.labels[i], *rate)?;
+                let right = self.learn(&samples.drives[i], samples.labels[i], *rate)?;
+                self.right[epoch] += u64::from(right);
                 self.presented = number;
                 after(self)?;
             }
@@ -340,9 +358,16 @@ impl<'a, K: Kernels> Learner<'a, K> {
         self.presented
     }
 
-    /// The whole state between two samples.
+    /// Right answers before learning from them, by epoch.
+    pub fn right_by_epoch(&self) -> &[u64] {
+        &self.right
+    }
+
+    /// The whole state between two samples: how many have been learnt, right answers by epoch, the machine.
     pub fn save(&self) -> Vec<u8> {
         let mut state = self.presented.to_le_bytes().to_vec();
+        state.extend_from_slice(&(self.right.len() as u64).to_le_bytes());
+        state.extend(self.right.iter().flat_map(|n| n.to_le_bytes()));
         state.reserve(self.machine.saved_len());
         self.machine.save(|bytes| state.extend_from_slice(bytes));
         state
@@ -354,9 +379,18 @@ impl<'a, K: Kernels> Learner<'a, K> {
     /// The work failed: the state is not one of this learner, which is then as it was.
     pub fn restore(&mut self, state: &[u8]) -> Result<(), Failure> {
         let unfit = |why: &dyn std::fmt::Display| Failure::work(format_args!("saved state: {why}"));
-        let (presented, machine) = state.split_first_chunk::<8>().ok_or_else(|| unfit(&"too short"))?;
-        self.machine.restore(machine).map_err(|error| unfit(&error))?;
-        self.presented = u64::from_le_bytes(*presented);
+        let short = || unfit(&"too short");
+        let mut rest = state;
+        let mut number = || -> Option<u64> {
+            let (head, tail) = rest.split_first_chunk::<8>()?;
+            rest = tail;
+            Some(u64::from_le_bytes(*head))
+        };
+        let (presented, epochs) = (number().ok_or_else(short)?, number().ok_or_else(short)?);
+        let right: Option<Vec<u64>> = (0..epochs).map(|_| number()).collect();
+        let right = right.ok_or_else(short)?;
+        self.machine.restore(rest).map_err(|error| unfit(&error))?;
+        (self.presented, self.right) = (presented, right);
         Ok(())
     }
 
@@ -376,14 +410,7 @@ impl<'a, K: Kernels> Learner<'a, K> {
                 found.per_tick.push(self.work().since(&start));
             }
             found.ticks += (drive.rows.len() * drive.repeat) as u64;
-            let readout = self.machine.membranes(READOUT);
-            let mut best = 0;
-            for (k, o) in readout.iter().enumerate() {
-                if *o > readout[best] {
-                    best = k;
-                }
-            }
-            found.right += usize::from(best == usize::from(*label));
+            found.right += usize::from(self.answer() == usize::from(*label));
         }
         found.counters = self.counters();
         for (row, before) in found.counters.iter_mut().zip(before) {

@@ -67,13 +67,22 @@ pub fn run(args: &Args, common: &Common) -> Result<(), Failure> {
             common.print(&listing, || list_text(&listing))
         }
         Some(Action::Show { name, toml }) => {
-            let chip = load(name)?;
             if *toml && !common.json {
+                load(name)?;
                 return crate::cli::print_text(&source_text(name)?);
             }
-            common.print(&chip, || chip_text(&chip))
+            show(name, common)
         }
     }
+}
+
+/// Shows a chip by name or path.
+///
+/// # Errors
+/// Bad input: there is no such chip, or its file is wrong.
+pub fn show(name: &str, common: &Common) -> Result<(), Failure> {
+    let chip = load(name)?;
+    common.print(&chip, || chip_text(&chip))
 }
 
 /// A chip by name or path, with an error that fits the command line.

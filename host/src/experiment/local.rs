@@ -12,6 +12,8 @@ use super::{Context, Experiment, Outcome, Whole};
 use crate::Failure;
 use crate::data::{self, Dataset};
 use crate::local::{Drive, Samples, Setup, Trial};
+use crate::plot::Xy;
+use crate::report::{Figure, Section};
 
 /// The keys of the file.
 #[derive(Debug, Serialize, Deserialize)]
@@ -97,6 +99,13 @@ struct Learning {
     /// What a spike costs, in units of feedback.
     #[serde(default)]
     spike_cost: f64,
+    /// Whether the same with frozen hidden weights runs beside it.
+    #[serde(default = "yes")]
+    control: bool,
+}
+
+fn yes() -> bool {
+    true
 }
 
 impl Experiment for LocalLearning {
@@ -169,7 +178,10 @@ impl Experiment for LocalLearning {
             seed: context.seed,
         };
         let rates: Vec<i32> = self.learning.rates.iter().map(|rate| rate.get() as i32).collect();
-        let setups = [setup.clone(), Setup { plastic_hidden: false, ..setup.clone() }];
+        let mut setups = vec![setup.clone()];
+        if self.learning.control {
+            setups.push(Setup { plastic_hidden: false, ..setup.clone() });
+        }
         let progress = context.progress("samples", (setups.len() * rates.len() * train.labels.len()) as u64);
         let one = |setup: &Setup| {
             let part = if setup.plastic_hidden { "plastic" } else { "frozen" };
@@ -178,12 +190,19 @@ impl Experiment for LocalLearning {
         };
         let runs = setups.par_iter().map(one).collect::<Result<Vec<_>, _>>()?;
         progress.finish();
-        let [(plastic, _), (_, frozen)] = &runs[..] else {
-            return Err(Failure::work("a learner is missing"));
-        };
-        let mut report = plastic.clone();
+        let mut figure =
+            Xy::new("Answers before learning from them", "epoch", "right (%)").y_range(0.0, 100.0);
+        for (name, (run, _)) in ["hidden plastic", "hidden frozen"].into_iter().zip(&runs) {
+            let shares =
+                run.more.get("online_accuracy").and_then(|v| v.as_array()).cloned().unwrap_or_default();
+            let points =
+                shares.iter().enumerate().filter_map(|(e, v)| Some((e as f64 + 1.0, 100.0 * v.as_f64()?)));
+            figure = figure.line(name, points);
+        }
+        let mut runs = runs.into_iter();
+        let Some((mut report, _)) = runs.next() else { return Err(Failure::work("no learner ran")) };
         report.label = String::new();
-        if let Some(task) = &mut report.task {
+        if let (Some(task), Some((_, frozen))) = (&mut report.task, runs.next()) {
             task.more.insert("accuracy_frozen_hidden".into(), json!(frozen.accuracy()));
         }
         let pairs = [
@@ -195,7 +214,8 @@ impl Experiment for LocalLearning {
             ("placement", json!("one core")),
         ];
         report.profile = pairs.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
-        Ok(report.into())
+        let note = "Share of training samples that were classified rightly when they were shown.";
+        Ok(Outcome::from(report).figure(Figure::new(Section::Learning, &figure, note)))
     }
 }
 

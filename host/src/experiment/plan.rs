@@ -44,6 +44,11 @@ impl Ready {
         self.work.memory_bytes()
     }
 
+    /// All keys as the task has read them, defaults filled in.
+    pub fn settings(&self) -> serde_json::Value {
+        self.work.settings()
+    }
+
     /// Runs it, from where an earlier run of the same was killed if `state` has kept that.
     ///
     /// # Errors

@@ -91,6 +91,12 @@ impl Trial<'_> {
             energy: Some(Bill::of(self.chip, &cells, &untimed)),
         });
         report.more.insert("spikes_per_sample".into(), json!(evaluation.spikes_per_sample()));
+        let shares: Vec<f64> = learner
+            .right_by_epoch()
+            .iter()
+            .map(|right| *right as f64 / self.train.labels.len().max(1) as f64)
+            .collect();
+        report.more.insert("online_accuracy".into(), json!(shares));
         Ok((report, evaluation))
     }
 }
