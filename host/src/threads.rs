@@ -260,7 +260,7 @@ impl Worker<'_, '_> {
             result = result.and(put(self.machine, input));
             self.machine.begin(kernels);
             for stage in 1..=self.machine.image().stages {
-                self.machine.stage(stage, kernels, observer);
+                self.machine.stage(stage, kernels, draws, observer);
                 self.exchange(0..1, |s| s == stage);
                 self.machine.deliver_at_once(stage, kernels);
             }

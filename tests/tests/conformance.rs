@@ -3,6 +3,8 @@
 //! Cases stand in `golden/<kind>/`; `SYNOP_GOLDEN=DIR` adds those of another folder laid out
 //! alike. A new case is a new file and no line of code.
 
+#[path = "conformance/attractor.rs"]
+mod attractor;
 #[path = "conformance/dynalign.rs"]
 mod dynalign;
 #[path = "conformance/memristor.rs"]
@@ -36,7 +38,8 @@ pub struct Kind {
 }
 
 /// Every kind there is. A kind is one module in `conformance/` and one line here.
-const KINDS: &[Kind] = &[dynalign::KIND, memristor::KIND, nir::KIND, sanafe::KIND, statmech::KIND];
+const KINDS: &[Kind] =
+    &[attractor::KIND, dynalign::KIND, memristor::KIND, nir::KIND, sanafe::KIND, statmech::KIND];
 
 fn main() {
     let args = Arguments::from_args();

@@ -6,7 +6,7 @@ use crate::neuron::BLOCK;
 use core::ops::Range;
 
 /// Words of the run-time record of a piece.
-pub(crate) const RUN_WORDS: usize = 10;
+pub(crate) const RUN_WORDS: usize = 12;
 
 /// Fields of the run-time record.
 pub(crate) mod run {
@@ -30,6 +30,10 @@ pub(crate) mod run {
     pub(crate) const MASK: usize = 8;
     /// Whether 32-bit arithmetic is exact for it.
     pub(crate) const NARROW: usize = 9;
+    /// Whether weights changed under sums that persist.
+    pub(crate) const STALE: usize = 10;
+    /// First entry of its stage's order, for sequential pieces.
+    pub(crate) const ORDER: usize = 11;
 }
 
 /// Where the parts of a piece's state stand, in multiples of its neurons.
@@ -61,7 +65,7 @@ impl Parts {
             sums += u32::from(take(neurons).is_some());
         }
         let lif = piece.kind == Kind::Lif;
-        let v = take(neurons);
+        let v = take(neurons || piece.holds());
         let current = take(lif && piece.flags & flag::CURRENT != 0);
         let refractory = take(lif && piece.refractory != 0);
         let adapt = take(lif && piece.flags & flag::ADAPTIVE != 0);
@@ -111,12 +115,15 @@ pub struct Plan {
     pub learning: usize,
     /// Logs and scratch of crossbars.
     pub arrays: usize,
+    /// Orders of sequential stages.
+    pub order: usize,
 }
 
 impl Plan {
     /// Computes the plan of a machine that hosts `cores`.
     pub(crate) fn new(image: &Image<'_>, cores: Range<u32>) -> Plan {
         let (mut active, mut state, mut events, mut lengths) = (0usize, 0usize, 0usize, 0usize);
+        let mut order = 0usize;
         for p in 0..image.pieces {
             let Some(piece) = image.piece(p) else { continue };
             let n = piece.count as usize;
@@ -125,6 +132,7 @@ impl Plan {
             lengths = lengths.saturating_add(slots);
             if cores.contains(&piece.core) {
                 active += active_words(&piece);
+                order += if piece.is_sequential() { n } else { 0 };
                 state = state.saturating_add(n.saturating_mul(Parts::of(&piece).total as usize));
             }
         }
@@ -153,6 +161,7 @@ impl Plan {
             plastic,
             learning: learning.div_ceil(2),
             arrays,
+            order,
         }
     }
 
@@ -168,6 +177,7 @@ impl Plan {
             self.plastic,
             self.learning,
             self.arrays,
+            self.order,
         ]
         .iter()
         .fold(0usize, |a, b| a.saturating_add(*b))

@@ -40,6 +40,18 @@ pub(crate) fn records(mut image: Image<'_>) -> Checked<Image<'_>> {
         "not a whole number of phases",
     )?;
     ensure(
+        image.phases.iter().all(|mask| *mask < 2 * HELD),
+        Section::Phases,
+        0,
+        "a mask of more than four groups and the bit that holds",
+    )?;
+    for i in 0..(image.schedule.len().div_ceil(ENTRY_WORDS)) as u32 {
+        let s = Section::Schedule;
+        let Some(e) = image.entry(i) else { return fail(s, i, "no whole record") };
+        ensure(e.phase < image.phase_count().max(1), s, i, "no such phase")?;
+        ensure(e.options & !UNTIL_QUIET == 0, s, i, "unknown option")?;
+    }
+    ensure(
         image.fanout.is_empty() || image.fanout.len() == image.neurons as usize,
         Section::Fanout,
         0,
@@ -117,6 +129,18 @@ fn pieces(image: &mut Image<'_>) -> Checked<()> {
             "inputs are stage 0, neurons 1 to 64",
         )?;
         ensure(input == (p.groups == 0) && p.groups <= 4, s, i, "neurons have 1 to 4 input groups")?;
+        let binary = p.kind == Kind::Binary;
+        let only_binary = flag::KEEP_TIES | flag::SEQUENTIAL | flag::SHUFFLED | flag::REPLACED;
+        ensure(binary || p.flags & only_binary == 0, s, i, "an option of binary neurons")?;
+        ensure(
+            p.flags & (flag::SHUFFLED | flag::REPLACED) == 0 || p.is_sequential(),
+            s,
+            i,
+            "a drawn order of neurons that are not sequential",
+        )?;
+        ensure(input || p.flags & flag::HOLD == 0, s, i, "only inputs are told to hold their values")?;
+        ensure(!binary || p.payload_max == 2, s, i, "a binary neuron's payload bound is 2")?;
+        ensure(!binary || p.gain.unsigned_abs() <= 1 << 30, s, i, "self-coupling beyond ±2^30")?;
         ensure(p.input_shift <= 20 && p.gain_shift <= 62, s, i, "shift too large")?;
         ensure((0..=MAX_STATE).contains(&p.grain), s, i, "grain not 0 to 2^30")?;
         ensure(p.refractory <= MAX_DELAY, s, i, "refractory period of more than 65,536 ticks")?;
@@ -165,6 +189,12 @@ fn port(image: &Image<'_>, i: u32) -> Checked<()> {
         return fail(s, i, "no such piece");
     };
     ensure(p.group < target.groups, s, i, "no such input group")?;
+    ensure(
+        target.kind != Kind::Binary || source.holds(),
+        s,
+        i,
+        "binary neurons take changes only: from binary neurons, or from inputs that hold their values",
+    )?;
     ensure(p.row_bound <= 1 << 30, s, i, "row bound above 2^30")?;
     ensure((p.store == Store::Crossbar) == (p.device != NONE), s, i, "an array without crossbar, or none")?;
     let plastic = p.rule != NONE;
@@ -255,7 +285,11 @@ fn classes(image: &Image<'_>, piece: u32) -> Checked<()> {
     for i in p.delay_first..p.delay_first + p.delay_count {
         let Some(c) = image.delay_class(i) else { return fail(s, i, "missing") };
         ensure(c.delay <= p.delay_max, s, i, "delay above the piece's longest")?;
-        let later = |target: u32| c.delay != 0 || image.piece(target).is_some_and(|t| t.stage > p.stage);
+        let later = |target: u32| {
+            let at_once =
+                |t: &Piece| t.stage > p.stage || t.stage == p.stage && t.is_sequential() && p.is_sequential();
+            c.delay != 0 || image.piece(target).is_some_and(|t| at_once(&t))
+        };
         ensure(c.first_port.checked_add(c.ports).is_some_and(|e| e <= image.ports), s, i, "no such port")?;
         for q in c.first_port..c.first_port + c.ports {
             let Some(port) = image.port(q) else { return fail(s, i, "no such port") };
@@ -353,13 +387,22 @@ fn segment(image: &Image<'_>, piece: u32, delay: u32, q: u32, later: &dyn Fn(u32
 
 /// The sum of all inputs of one tick provably fits 32 bits.
 fn sum_bound(image: &Image<'_>, piece: u32) -> Checked<()> {
+    let own = |p: Piece| {
+        let bias = match p.bias.array {
+            NONE => p.bias.value.unsigned_abs(),
+            _ => 1 << 30,
+        };
+        if p.kind == Kind::Binary { u64::from(p.gain.unsigned_abs()) + u64::from(bias) } else { 0 }
+    };
+    let own = image.piece(piece).map_or(0, own);
     match input_bound(image, piece) {
-        Some(_) => Ok(()),
-        None => Err(ImageError::SumBound { piece }),
+        Some(bound) if u64::from(bound) + own < 1 << 31 => Ok(()),
+        _ => Err(ImageError::SumBound { piece }),
     }
 }
 
-/// The most that the events of one tick can add to one sum of a piece; `None` where it may leave 31 bits.
+/// The most that the events of one tick can add to one sum of a piece, and the most that the sum of a binary
+/// neuron can ever be; `None` where it may leave 31 bits.
 pub(crate) fn input_bound(image: &Image<'_>, piece: u32) -> Option<u32> {
     let mut bound = 0u64;
     for i in 0..image.ports {
@@ -373,7 +416,14 @@ pub(crate) fn input_bound(image: &Image<'_>, piece: u32) -> Option<u32> {
             Store::Crossbar => u64::from(image.array(port.device)?.rows),
             _ => u64::from(source.count),
         };
-        let one = u64::from(port.row_bound) * u64::from(source.payload_max);
+        let persists = image.piece(piece)?.kind == Kind::Binary;
+        let most = match source.kind {
+            // A sum that persists is made of values, another of changes, which may be twice as large.
+            Kind::Binary if persists => 1,
+            Kind::Input if source.holds() && !persists => 2 * source.payload_max,
+            _ => source.payload_max,
+        };
+        let one = u64::from(port.row_bound) * u64::from(most);
         bound = bound.checked_add(one.checked_mul(rows)?)?;
     }
     u32::try_from(bound).ok().filter(|b| *b < 1 << 31)

@@ -29,7 +29,7 @@ use core::fmt;
 /// First bytes of every image.
 pub const MAGIC: [u8; 8] = *b"SYNOPIMG";
 /// Version of the layout that this crate reads and the writer writes.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 /// Alignment of the sections, and of the blob itself in memory for `u32` access.
 pub const ALIGN: usize = 64;
 /// Bytes of the fixed header.
@@ -71,10 +71,12 @@ pub enum Section {
     Prices,
     /// What only the host reads: names, scales, assumptions, as JSON.
     Meta,
+    /// Programs: [`Entry`] records, each some ticks in one phase.
+    Schedule,
 }
 
 /// Number of sections.
-pub const SECTIONS: usize = 15;
+pub const SECTIONS: usize = 16;
 
 /// Why a blob is not an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -164,6 +166,8 @@ pub enum Kind {
     Input,
     /// The leaky-integrate-and-fire family, see [`crate::neuron`].
     Lif,
+    /// ±1 neurons whose events carry their change, see [`crate::binary`].
+    Binary,
 }
 
 /// Options of a piece.
@@ -192,8 +196,19 @@ pub mod flag {
     pub const REMEMBER: u32 = 1 << 10;
     /// A refractory neuron goes on leaking (else its membrane stands still).
     pub const LEAK_RESTING: u32 = 1 << 11;
+    /// An input piece that holds its values: what is put in are new values, and events carry the change.
+    pub const HOLD: u32 = 1 << 12;
+    /// A binary neuron whose field is zero keeps its state (else it becomes +1).
+    pub const KEEP_TIES: u32 = 1 << 13;
+    /// Binary neurons update one after the other, and each change is delivered at once. All sequential pieces of a
+    /// stage share one order: ascending by the parameter `threshold`, then by neuron number.
+    pub const SEQUENTIAL: u32 = 1 << 14;
+    /// A sequential stage draws a new order in every tick.
+    pub const SHUFFLED: u32 = 1 << 15;
+    /// A sequential stage draws its neurons with replacement, as many per tick as there are.
+    pub const REPLACED: u32 = 1 << 16;
     /// All bits that have a meaning.
-    pub const ALL: u32 = (1 << 12) - 1;
+    pub const ALL: u32 = (1 << 17) - 1;
 }
 
 /// What happens to the membrane after a spike.
@@ -295,13 +310,13 @@ pub struct Piece {
     pub adapt_add: i32,
     /// Decay of the threshold's growth, Q31.
     pub adapt_decay: u32,
-    /// Current to membrane: mantissa.
+    /// Current to membrane: mantissa. Of a binary piece: the self-coupling.
     pub gain: i32,
     /// Current to membrane: right shift.
     pub gain_shift: u32,
     /// The decayed membrane is cut toward zero to a multiple of this; 0 and 1 cut nothing.
     pub grain: i32,
-    /// Threshold.
+    /// Threshold. Of a sequential piece: the place in the order of its stage.
     pub threshold: Param,
     /// Added at every update.
     pub bias: Param,
@@ -313,6 +328,40 @@ pub struct Piece {
     pub reset_value: Param,
     /// Membrane at the start.
     pub initial: Param,
+}
+
+impl Piece {
+    /// Whether its events are changes of values that it holds.
+    #[inline(always)]
+    pub fn holds(&self) -> bool {
+        self.kind == Kind::Binary || self.flags & flag::HOLD != 0
+    }
+
+    /// Whether its neurons update one after the other.
+    #[inline(always)]
+    pub fn is_sequential(&self) -> bool {
+        self.flags & flag::SEQUENTIAL != 0
+    }
+}
+
+/// Bit of a phase's mask: the piece is not updated in this phase. Its input goes on being summed.
+pub const HELD: u32 = 1 << 4;
+
+/// Words of an entry of the schedule.
+pub const ENTRY_WORDS: usize = 4;
+/// Option of an [`Entry`]: go on to the next one as soon as nothing can change any more.
+pub const UNTIL_QUIET: u32 = 1;
+/// Some ticks in one phase: a step of a program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// The program that it belongs to; the entries of a program run in the order of the section.
+    pub program: u32,
+    /// Phase.
+    pub phase: u32,
+    /// Ticks, at most.
+    pub ticks: u32,
+    /// [`UNTIL_QUIET`], or 0.
+    pub options: u32,
 }
 
 /// Words of a delay-class record.
@@ -449,6 +498,7 @@ pub struct Image<'a> {
     pub(crate) rule_words: &'a [u32],
     pub(crate) phases: &'a [u32],
     pub(crate) device_words: &'a [u32],
+    pub(crate) schedule: &'a [u32],
 }
 
 fn cast<T: bytemuck::Pod>(bytes: &[u8], section: Section) -> Result<&[T], ImageError> {
@@ -537,6 +587,7 @@ impl<'a> Image<'a> {
             rule_words: cast(section(Section::Rules)?, Section::Rules)?,
             phases: cast(section(Section::Phases)?, Section::Phases)?,
             device_words: cast(section(Section::Devices)?, Section::Devices)?,
+            schedule: cast(section(Section::Schedule)?, Section::Schedule)?,
         };
         crate::check::records(image)
     }
@@ -573,6 +624,7 @@ impl<'a> Image<'a> {
             kind: match word(r, 0) {
                 0 => Kind::Input,
                 1 => Kind::Lif,
+                2 => Kind::Binary,
                 _ => return None,
             },
             core: word(r, 1),
@@ -681,6 +733,12 @@ impl<'a> Image<'a> {
     /// Number of phases that the image knows; 0: all input groups always count.
     pub fn phase_count(&self) -> u32 {
         self.phases.len().checked_div(self.pieces as usize).unwrap_or(0) as u32
+    }
+
+    /// Entry `i` of the schedule.
+    pub fn entry(&self, i: u32) -> Option<Entry> {
+        let r = record(self.schedule, i, ENTRY_WORDS)?;
+        Some(Entry { program: word(r, 0), phase: word(r, 1), ticks: word(r, 2), options: word(r, 3) })
     }
 
     /// The `u64` words that a machine with the given cores needs, and what they are for.

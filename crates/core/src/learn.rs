@@ -12,10 +12,11 @@
 use crate::arena::{Parts, RUN_WORDS, run};
 use crate::counters::{Count, add};
 use crate::draw::{Draws, PLASTICITY};
-use crate::image::{Image, ImageError, NONE, Param, Piece, Port, Section, Segment, Store};
+use crate::image::{Image, ImageError, Kind, NONE, Param, Piece, Port, Section, Segment, Store};
 use crate::machine::{Machine, counters_of, sent_at};
 use crate::plasticity::{
-    Cadence, Columns, Marks, Moment, Post, Row, Rule, Tally, Targets, Trace, TraceMode, Variable, Weights,
+    Cadence, Columns, Marks, Moment, Post, Posts, Row, Rule, Tally, Targets, Trace, TraceMode, Variable,
+    Weights, with_sample,
 };
 use crate::store::{Event, Kernels};
 use crate::tile::Tile;
@@ -73,6 +74,12 @@ pub(crate) fn check_rules(image: &Image<'_>) -> Result<(), ImageError> {
         if rule != NONE && rule >= image.rule_count() {
             return Err(ImageError::Record { section: Section::Ports, index: i, what: "no such rule" });
         }
+        let port = image.port(i).filter(|p| p.rule != NONE && p.store == Store::Crossbar);
+        let cadence = port.and_then(|p| rule_of(image, &p)).map(|r| r.cadence());
+        if let Some(Cadence::Samples(_)) = cadence {
+            let what = "a rule over several samples on a crossbar";
+            return Err(ImageError::Record { section: Section::Ports, index: i, what });
+        }
     }
     Ok(())
 }
@@ -102,18 +109,144 @@ impl Machine<'_> {
         self.updates += u64::from(any);
     }
 
-    /// Runs the rules whose cadence is the end of a sample, on the state as the last tick left it.
+    /// Runs the rules whose cadence is the end of a sample, on the state as the last tick left it; rules over
+    /// several samples remember this one, and run if it is their last.
+    ///
+    /// The sums that rules of binary neurons read are those of events that have arrived: a program should end with
+    /// a tick in which the neurons are held, so that the last changes arrive.
     pub fn learn_sample<D: Draws>(&mut self, draws: &mut D) {
         let tick = self.tick.saturating_sub(1);
         for i in 0..self.image.ports {
             let Some(port) = self.image.port(i).filter(|p| p.rule != NONE) else { continue };
-            let Some(rule) = rule_of(&self.image, &port).filter(|r| r.cadence() == Cadence::Sample) else {
-                continue;
+            let Some(rule) = rule_of(&self.image, &port) else { continue };
+            let tally = match rule.cadence() {
+                Cadence::Sample => self.apply(i, &port, &rule, tick, draws),
+                Cadence::Samples(k) => {
+                    let sample = (self.samples % u64::from(k)) as u32;
+                    self.note_sample(i, &port, &rule, sample);
+                    if sample + 1 == k { self.apply_batch(i, &port, &rule, draws) } else { Tally::default() }
+                }
+                Cadence::Tick | Cadence::Every(_) => continue,
             };
-            let tally = self.apply(i, &port, &rule, tick, draws);
             self.count_learning(&port, &tally, 0);
         }
         self.updates += 1;
+        self.samples += 1;
+    }
+
+    /// Runs the rules over several samples on those that they remember, and forgets them: the end of an epoch.
+    pub fn finish_batch<D: Draws>(&mut self, draws: &mut D) {
+        for i in 0..self.image.ports {
+            let Some(port) = self.image.port(i).filter(|p| p.rule != NONE) else { continue };
+            let Some(rule) = rule_of(&self.image, &port) else { continue };
+            if let Cadence::Samples(_) = rule.cadence() {
+                let tally = self.apply_batch(i, &port, &rule, draws);
+                self.count_learning(&port, &tally, 0);
+            }
+        }
+        self.updates += 1;
+        self.samples = 0;
+    }
+
+    /// Remembers the pre and post sides of a sample.
+    fn note_sample(&mut self, i: u32, port: &Port, rule: &Rule, sample: u32) {
+        let (Some(layout), Some(source), Some(target)) =
+            (Layout::of(&self.image, port), self.image.piece(port.source), self.image.piece(port.target))
+        else {
+            return;
+        };
+        let Some(term) = rule.terms().first() else { return };
+        let at = word(self.port_learning, i as usize);
+        if at == NONE {
+            return;
+        }
+        let start = at as usize + 1;
+        let Some(bits) = self.learning.get_mut(start..start + layout.rows + layout.columns) else { return };
+        let (pre, post) = bits.split_at_mut_checked(layout.rows).unwrap_or_default();
+        for (bits, &value) in pre.iter_mut().zip(values(self.run, self.state, port.source, &source)) {
+            *bits = with_sample(*bits as u32, sample, value) as i32;
+        }
+        let parts = Parts::of(&target);
+        let base = word(self.run, port.target as usize * RUN_WORDS + run::STATE) as usize;
+        let n = target.count as usize;
+        let part = |p: Option<u32>| {
+            let at = p.map_or(usize::MAX, |p| base + p as usize * n);
+            self.state.get(at..at.saturating_add(n)).unwrap_or(&[])
+        };
+        let power = |v: Variable| term.exponents.of(v) != 0;
+        let (states, targets) = (part(parts.v), part(parts.target));
+        let first = if target.kind == Kind::Binary { Some(0) } else { parts.remembered };
+        for (j, bits) in post.iter_mut().enumerate() {
+            let at = |values: &[i32]| word_i32(values, j);
+            let state = at(states);
+            let mut value = 1i32;
+            for (used, factor) in [
+                (power(Variable::S), if state < 0 { -1 } else { 1 }),
+                (power(Variable::Y0), state.signum()),
+                (power(Variable::T), at(targets).signum()),
+            ] {
+                value *= if used { factor } else { 1 };
+            }
+            if power(Variable::E) {
+                let mut groups = [0; 4];
+                for (g, sum) in groups.iter_mut().enumerate().take(target.groups as usize) {
+                    *sum = at(part(first.map(|f| f + g as u32)));
+                }
+                let post = Post { state, target: at(targets), groups, ..Post::default() };
+                value *= i32::from(rule.is_in_error(&post));
+            }
+            *bits = with_sample(*bits as u32, sample, value) as i32;
+        }
+    }
+
+    /// Applies a rule for all samples that its port remembers, and forgets them.
+    fn apply_batch<D: Draws>(&mut self, i: u32, port: &Port, rule: &Rule, draws: &mut D) -> Tally {
+        let mut tally = Tally::default();
+        let (Some(layout), Some(source), Some(target)) =
+            (Layout::of(&self.image, port), self.image.piece(port.source), self.image.piece(port.target))
+        else {
+            return tally;
+        };
+        let at = word(self.port_learning, i as usize);
+        if at == NONE {
+            return tally;
+        }
+        let Some(own) = self.learning.get_mut(at as usize + 1..at as usize + layout.words()) else {
+            return tally;
+        };
+        let (bits, scratch) = own.split_at_mut_checked(layout.traces()).unwrap_or_default();
+        let Some(bits) = bits.get_mut(..layout.rows + layout.columns) else { return tally };
+        let (pre, post) = bits.split_at_mut_checked(layout.rows).unwrap_or_default();
+        let lists = scratch.get_mut(layout.values..).unwrap_or_default();
+        let lists: &mut [u16] = bytemuck::try_cast_slice_mut(lists).unwrap_or_default();
+        let mut listed = 0;
+        for (j, _) in post.iter().enumerate().filter(|(_, bits)| **bits != 0) {
+            if let Some(place) = lists.get_mut(listed) {
+                *place = j as u16;
+                listed += 1;
+            }
+        }
+        let mut rows =
+            PlasticRows::new(&self.image, i, port, (&source, &target), self.plastic, self.cores.start);
+        let moment = Moment { purpose: PLASTICITY.wrapping_add(port.projection), time: self.updates };
+        let own_synapse = port.source == port.target && target.kind == Kind::Binary;
+        if listed != 0 {
+            let posts =
+                Posts { bits: bytemuck::cast_slice(&*post), listed: lists.get(..listed).unwrap_or_default() };
+            for (local, &bits) in pre.iter().enumerate().filter(|(_, bits)| **bits != 0) {
+                let fixed = own_synapse.then_some(local as u16);
+                rows.each(local, |row, nonzero| {
+                    let t = rule.update_batch(bits as u32, &posts, fixed, row, draws, moment);
+                    *nonzero = nonzero.wrapping_add_signed(t.nonzero as i32);
+                    tally += t;
+                });
+            }
+        }
+        bits.fill(0);
+        if tally.changed != 0 {
+            self.mark_stale(port.target);
+        }
+        tally
     }
 
     /// Sets the broadcast third factor `r` of a rule.
@@ -150,11 +283,29 @@ impl Machine<'_> {
         Some((third, traces, scratch))
     }
 
+    /// The layout of a plastic port whose rule has traces.
+    fn traced(&self, i: u32) -> Option<Layout> {
+        let port = self.image.port(i).filter(|p| p.rule != NONE)?;
+        let rule = rule_of(&self.image, &port)?;
+        let traced = rule.pre_traces().iter().chain(&rule.post_traces()).any(Option::is_some);
+        traced.then(|| Layout::of(&self.image, &port)).flatten()
+    }
+
+    /// Forgets what rules over several samples remember.
+    pub(crate) fn forget_samples(&mut self) {
+        for i in 0..self.image.ports {
+            let layout =
+                self.image.port(i).filter(|p| p.rule != NONE).and_then(|p| Layout::of(&self.image, &p));
+            if let Some((_, bits, _)) = layout.as_ref().and_then(|l| self.learning_of(i, l)) {
+                bits.fill(0);
+            }
+        }
+    }
+
     /// Whether any trace is not zero.
     pub(crate) fn has_traces(&mut self) -> bool {
         (0..self.image.ports).any(|i| {
-            let layout =
-                self.image.port(i).filter(|p| p.rule != NONE).and_then(|p| Layout::of(&self.image, &p));
+            let layout = self.traced(i);
             let state = layout.as_ref().and_then(|l| self.learning_of(i, l));
             state.is_some_and(|(_, traces, _)| traces.iter().any(|t| *t != 0))
         })
@@ -163,8 +314,7 @@ impl Machine<'_> {
     /// Sets all traces to zero.
     pub(crate) fn forget_traces(&mut self) {
         for i in 0..self.image.ports {
-            let layout =
-                self.image.port(i).filter(|p| p.rule != NONE).and_then(|p| Layout::of(&self.image, &p));
+            let layout = self.traced(i);
             if let Some((_, traces, _)) = layout.as_ref().and_then(|l| self.learning_of(i, l)) {
                 traces.fill(0);
             }
@@ -233,8 +383,13 @@ impl Machine<'_> {
             Some(sent) => sent_at(self.run, self.lengths, self.events, port.source, &source, sent),
             None => &[],
         };
-        let pre_events = within(pre_events, layout.row_first, layout.rows);
-        if rule.needs(Variable::X0) && pre_events.is_empty() {
+        let values = if source.holds() { values(self.run, self.state, port.source, &source) } else { &[] };
+        let before = if source.holds() {
+            Before::Values(values.get(layout.row_first..layout.row_first + layout.rows).unwrap_or(&[]))
+        } else {
+            Before::Events(within(pre_events, layout.row_first, layout.rows), layout.row_first)
+        };
+        if rule.needs(Variable::X0) && before.is_empty() {
             return tally;
         }
         let Some(own) = self.learning.get_mut(at as usize..at as usize + layout.words()) else {
@@ -265,6 +420,7 @@ impl Machine<'_> {
         if columns.is_idle() {
             return tally;
         }
+        let own_synapse = port.source == port.target && target.kind == Kind::Binary;
         let moment = Moment { purpose: PLASTICITY.wrapping_add(port.projection), time: self.updates };
         let (xs1, xs2) = xs.split_at_checked(layout.rows).unwrap_or_default();
         let tile = match port.store {
@@ -288,56 +444,88 @@ impl Machine<'_> {
                 let trace = |t: &[i32]| t.get(local).copied().unwrap_or(0);
                 let pre = rule.pre_side([x0, trace(xs1), trace(xs2)], *third);
                 if !pre.is_idle() {
+                    let own =
+                        own_synapse.then(|| (layout.row_first + local).wrapping_sub(layout.column_first));
+                    let kept = own.map(|own| (own, columns.mute(own)));
                     tally += tile.learn(rule, &pre, &columns, (local, address(local)), draws, moment);
+                    if let Some((own, kept)) = kept {
+                        columns.unmute(own, kept);
+                    }
                 }
             };
-            each_row(rule, pre_events, layout.row_first, layout.rows, &mut visit);
+            each_row(rule, &before, layout.rows, &mut visit);
             let energy = tile.finish();
             if let Some(row) = counters_of(self.counters, port.target) {
                 energy.count(row);
             }
+            if tally.changed != 0 {
+                self.mark_stale(port.target);
+            }
             return tally;
         }
-        let mut rows = PlasticRows {
-            image: &self.image,
-            port,
-            columns: layout.columns,
-            class: (source.delay_first..source.delay_first + source.delay_count)
-                .filter_map(|c| self.image.delay_class(c))
-                .find(|c| c.delay == port.delay && c.rows != NONE),
-            plastic: self.plastic,
-            first: self.image.core(self.cores.start).map_or(0, |c| c.plastic_first as usize * 8),
-            draw_row: source.population_first,
-            draw_column: target.population_first,
-        };
+        let mut rows =
+            PlasticRows::new(&self.image, i, port, (&source, &target), self.plastic, self.cores.start);
         let mut visit = |local: usize, x0: i32| {
             let trace = |t: &[i32]| t.get(local).copied().unwrap_or(0);
             let pre = rule.pre_side([x0, trace(xs1), trace(xs2)], *third);
             if !pre.is_idle() {
+                // The coupling of a binary neuron to itself is not plastic.
+                let kept = own_synapse.then(|| columns.mute(local));
                 rows.each(local, |row, nonzero| {
                     let t = rule.update(&pre, &columns, row, draws, moment);
                     *nonzero = nonzero.wrapping_add_signed(t.nonzero as i32);
                     tally += t;
                 });
+                if let Some(kept) = kept {
+                    columns.unmute(local, kept);
+                }
             }
         };
-        each_row(rule, pre_events, layout.row_first, layout.rows, &mut visit);
+        each_row(rule, &before, layout.rows, &mut visit);
+        if tally.changed != 0 {
+            self.mark_stale(port.target);
+        }
         tally
     }
 }
 
-/// Visits the rows that a rule may change, in ascending order, each with its payload of this tick.
-fn each_row(rule: &Rule, events: &[Event], first: usize, rows: usize, visit: &mut dyn FnMut(usize, i32)) {
-    if rule.needs(Variable::X0) {
-        for e in events {
-            visit((e[0] as usize).wrapping_sub(first), e[1]);
+/// The pre side of a tick: events, which ascend by neuron, with the neuron of the first row; or the values that the
+/// rows' neurons hold.
+enum Before<'e> {
+    Events(&'e [Event], usize),
+    Values(&'e [i32]),
+}
+
+impl Before<'_> {
+    fn is_empty(&self) -> bool {
+        match self {
+            Before::Events(events, _) => events.is_empty(),
+            Before::Values(values) => values.iter().all(|v| *v == 0),
         }
-        return;
     }
-    let mut events = events.iter().peekable();
-    for local in 0..rows {
-        let x0 = events.next_if(|e| e[0] as usize == first + local).map_or(0, |e| e[1]);
-        visit(local, x0);
+}
+
+/// Visits the rows that a rule may change, in ascending order, each with its payload of this tick, or its value.
+fn each_row(rule: &Rule, before: &Before<'_>, rows: usize, visit: &mut dyn FnMut(usize, i32)) {
+    let needed = rule.needs(Variable::X0);
+    match *before {
+        Before::Values(values) => {
+            for (local, x0) in values.iter().enumerate().filter(|(_, x0)| !needed || **x0 != 0) {
+                visit(local, *x0);
+            }
+        }
+        Before::Events(events, first) if needed => {
+            for e in events {
+                visit((e[0] as usize).wrapping_sub(first), e[1]);
+            }
+        }
+        Before::Events(events, first) => {
+            let mut events = events.iter().peekable();
+            for local in 0..rows {
+                let x0 = events.next_if(|e| e[0] as usize == first + local).map_or(0, |e| e[1]);
+                visit(local, x0);
+            }
+        }
     }
 }
 
@@ -346,6 +534,15 @@ fn within(events: &[Event], first: usize, count: usize) -> &[Event] {
     let start = events.partition_point(|e| (e[0] as usize) < first);
     let end = events.partition_point(|e| (e[0] as usize) < first + count);
     events.get(start..end).unwrap_or(&[])
+}
+
+/// The values that a piece holds.
+fn values<'s>(runs: &[u32], state: &'s [i32], piece: u32, record: &Piece) -> &'s [i32] {
+    let base = word(runs, piece as usize * RUN_WORDS + run::STATE);
+    let Some(part) = Parts::of(record).v.filter(|_| base != NONE) else { return &[] };
+    let n = record.count as usize;
+    let at = base as usize + n * part as usize;
+    state.get(at..at + n).unwrap_or(&[])
 }
 
 /// Moves a trace by one tick; returns how many values were or became other than zero. `first` is the neuron of the
@@ -391,7 +588,7 @@ impl Neurons<'_> {
 
     /// The input sums of a neuron at its last update.
     fn groups(&self, j: usize) -> [i32; 4] {
-        let first = self.parts.remembered;
+        let first = if self.piece.kind == Kind::Binary { Some(0) } else { self.parts.remembered };
         let mut sums = [0; 4];
         for (g, sum) in sums.iter_mut().enumerate().take(self.piece.groups as usize) {
             *sum = self.part(first.map(|f| f + g as u32), j);
@@ -417,9 +614,13 @@ impl Neurons<'_> {
         let n = ys.len() / 2;
         let (ys1, ys2) = ys.split_at_checked(n).unwrap_or_default();
         let mut spikes = self.spikes.iter().peekable();
-        let only_spikes = rule.needs(Variable::Y0);
+        let binary = self.piece.kind == Kind::Binary;
+        let only_spikes = rule.needs(Variable::Y0) && !binary;
         for (column, j) in (self.first..self.first + n).enumerate() {
-            let fired = spikes.next_if(|e| e[0] as usize == j).map_or(0, |e| e[1]);
+            let fired = match binary {
+                true => self.part(self.parts.v, j),
+                false => spikes.next_if(|e| e[0] as usize == j).map_or(0, |e| e[1]),
+            };
             if only_spikes && fired == 0 {
                 continue;
             }
@@ -443,6 +644,7 @@ fn word_i32(values: &[i32], i: usize) -> i32 {
 /// The plastic rows of a port.
 struct PlasticRows<'m> {
     image: &'m Image<'m>,
+    number: u32,
     port: &'m Port,
     columns: usize,
     /// First index of the row table of a sparse port's delay class.
@@ -455,7 +657,30 @@ struct PlasticRows<'m> {
     draw_column: u32,
 }
 
-impl PlasticRows<'_> {
+impl<'m> PlasticRows<'m> {
+    fn new(
+        image: &'m Image<'m>,
+        number: u32,
+        port: &'m Port,
+        (source, target): (&Piece, &Piece),
+        plastic: &'m mut [u8],
+        first_core: u32,
+    ) -> Self {
+        PlasticRows {
+            image,
+            number,
+            port,
+            columns: target.count as usize,
+            class: (source.delay_first..source.delay_first + source.delay_count)
+                .filter_map(|c| image.delay_class(c))
+                .find(|c| c.delay == port.delay && c.rows != NONE),
+            plastic,
+            first: image.core(first_core).map_or(0, |c| c.plastic_first as usize * 8),
+            draw_row: source.population_first,
+            draw_column: target.population_first,
+        }
+    }
+
     /// Visits the segments of a row, each with its count of non-zero weights.
     fn each(&mut self, local: usize, mut visit: impl FnMut(&mut Row<'_>, &mut u32)) {
         let first_draw = (self.draw_row.wrapping_add(local as u32) << 16).wrapping_add(self.draw_column);
@@ -475,7 +700,7 @@ impl PlasticRows<'_> {
         let (first, end) = self.image.row(class, local as u32);
         for q in first..end {
             let Some(seg) = Segment::at(self.image.segments, q) else { continue };
-            if self.image.port(seg.port).as_ref() != Some(self.port) {
+            if seg.port != self.number {
                 continue;
             }
             let targets = bytes_at(self.image.data, seg.offset as usize * 4, Segment::target_bytes(seg.len));

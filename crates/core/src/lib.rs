@@ -8,7 +8,7 @@
 //!   events, graded values ──────────────────┼─► inject, drive
 //!                                           ▼
 //!                                          step ─┬─ rows of spikes add to input sums      store   (Kernels)
-//!                                                ├─ neurons that are not at rest update   neuron
+//!                                                ├─ neurons that are not at rest update   neuron, binary
 //!                                                ├─ rules change plastic weights          plasticity, learn
 //!                                                └─ everything is counted                 counters
 //!                                           ▼
@@ -38,6 +38,7 @@ extern crate std;
 
 pub mod arena;
 pub mod array;
+pub mod binary;
 mod check;
 pub mod counters;
 pub mod crossbar;
@@ -59,7 +60,7 @@ mod words;
 pub use counters::{Count, Counters};
 pub use draw::{Draws, Threefry};
 pub use image::{Image, ImageError};
-pub use machine::{InputError, Machine};
+pub use machine::{InputError, Machine, Ran};
 pub use observer::{Observer, Unobserved, Work};
 pub use session::Session;
 pub use snapshot::RestoreError;

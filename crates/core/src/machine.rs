@@ -10,17 +10,25 @@
 //! 2. stage after stage, neurons that are not at rest update; their spikes are queued, and those synapses
 //!    that have no delay are read at once (their targets are in later stages);
 //! 3. plasticity rules whose cadence is due run on what happened.
+//!
+//! Where a source holds its values (binary neurons, inputs with the option), events carry changes, and the sums of
+//! binary neurons persist; `machine/binary.rs` has what differs for them, and runs the image's schedule.
 
 use crate::arena::{Parts, Plan, RUN_WORDS, run};
 use crate::counters::{COUNTS, Count, Counters, add};
 use crate::draw::Draws;
-use crate::image::{DelayClass, Image, ImageError, Kind, NONE, Param, Piece, Port, Segment, Store, flag};
+use crate::image::{
+    DelayClass, HELD, Image, ImageError, Kind, NONE, Param, Piece, Port, Segment, Store, flag,
+};
 use crate::neuron::{BLOCK, Params, State, Value};
 use crate::observer::{Observer, Work};
 use crate::store::{Event, Kernels, Matrix, SparseRow};
 use crate::words::{bytes_at, word};
 use core::fmt;
 use core::ops::Range;
+
+mod binary;
+pub use binary::Ran;
 
 /// Why an input was not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,6 +101,7 @@ pub struct Machine<'a> {
     pub(crate) cores: Range<u32>,
     pub(crate) tick: u64,
     pub(crate) updates: u64,
+    pub(crate) samples: u64,
     pub(crate) run: &'a mut [u32],
     pub(crate) port_learning: &'a mut [u32],
     pub(crate) port_arrays: &'a mut [u32],
@@ -104,6 +113,8 @@ pub struct Machine<'a> {
     pub(crate) plastic: &'a mut [u8],
     pub(crate) learning: &'a mut [i32],
     pub(crate) arrays: &'a mut [u64],
+    /// (piece, neuron) in the order of their stage.
+    pub(crate) order: &'a mut [[u32; 2]],
 }
 
 fn carve<'a, T: bytemuck::Pod>(rest: &mut &'a mut [u64], words: usize) -> Option<&'a mut [T]> {
@@ -141,6 +152,7 @@ impl<'a> Machine<'a> {
             cores,
             tick: 0,
             updates: 0,
+            samples: 0,
             run,
             port_learning: ports,
             port_arrays,
@@ -152,6 +164,7 @@ impl<'a> Machine<'a> {
             plastic: carve(&mut rest, plan.plastic).ok_or(memory)?,
             learning: carve(&mut rest, plan.learning).ok_or(memory)?,
             arrays: carve(&mut rest, plan.arrays).ok_or(memory)?,
+            order: carve(&mut rest, plan.order).ok_or(memory)?,
         };
         machine.lay_out();
         machine.restart();
@@ -201,6 +214,7 @@ impl<'a> Machine<'a> {
             set(self.port_learning, i as usize, if words == 0 { NONE } else { learning });
             learning += words;
         }
+        self.lay_out_order();
     }
 
     /// Forgets everything: weights, counters, time and state are those of the image.
@@ -214,6 +228,8 @@ impl<'a> Machine<'a> {
         self.arrays.fill(0);
         self.tick = 0;
         self.updates = 0;
+        self.samples = 0;
+        self.forget_samples();
         for p in 0..self.image.pieces {
             let Some(piece) = self.image.piece(p) else { continue };
             let parts = Parts::of(&piece);
@@ -236,17 +252,21 @@ impl<'a> Machine<'a> {
                 }
                 set(r, run::ALL, 1);
                 set(r, run::ARRIVED, 0);
-                if get(r, run::STATE) == NONE || piece.kind == Kind::Input {
+                set(r, run::STALE, 0);
+                if get(r, run::STATE) == NONE || piece.kind == Kind::Input && !piece.holds() {
                     continue;
                 }
-                set(r, run::AWAKE, piece.count);
+                set(r, run::AWAKE, if piece.kind == Kind::Lif { piece.count } else { 0 });
             }
             let parts = Parts::of(&piece);
-            let spikes = parts.spikes;
-            for part in 0..spikes {
+            let kept = parts.spikes;
+            for part in 0..kept {
                 if let Some(values) = self.part_mut(p, &piece, Some(part)) {
                     values.fill(0);
                 }
+            }
+            if piece.kind != Kind::Lif {
+                continue;
             }
             let initial = param_slice(&self.image, piece.initial, 0, piece.count);
             if let Some(v) = self.part_mut(p, &piece, parts.v) {
@@ -299,7 +319,8 @@ impl<'a> Machine<'a> {
         self.cores.contains(&core)
     }
 
-    /// Puts events into an input piece for the coming tick: neuron numbers ascend, payloads are not zero.
+    /// Puts events into an input piece for the coming tick: neuron numbers ascend, payloads are not zero. Into a
+    /// piece that holds its values the payloads are new values.
     ///
     /// # Errors
     /// [`InputError`] names what is wrong; nothing is taken then.
@@ -337,7 +358,8 @@ impl<'a> Machine<'a> {
         Ok(())
     }
 
-    /// Drives an input piece with one value per neuron for the coming tick; zeros cost nothing.
+    /// Drives an input piece with one value per neuron for the coming tick; zeros cost nothing. In a piece that
+    /// holds its values, only what changes costs.
     ///
     /// # Errors
     /// [`InputError`] names what is wrong; nothing is taken then.
@@ -352,7 +374,9 @@ impl<'a> Machine<'a> {
         if !sent_at(self.run, self.lengths, self.events, piece, &record, self.tick).is_empty() {
             return Err(InputError::Twice { piece });
         }
-        let events = values.iter().enumerate().filter(|(_, v)| **v != 0).map(|(i, v)| [i as i32, *v]);
+        let keeps = record.holds();
+        let events =
+            values.iter().enumerate().filter(|(_, v)| keeps || **v != 0).map(|(i, v)| [i as i32, *v]);
         self.put(piece, &record, events);
         Ok(())
     }
@@ -369,7 +393,13 @@ impl<'a> Machine<'a> {
         let before = if hosted { self.packets(piece, record) } else { 0 };
         let parts = Parts::of(record);
         let mut n = 0;
-        for event in events {
+        for mut event in events {
+            if hosted && record.holds() {
+                event[1] = self.hold(piece, record, &parts, event);
+            }
+            if event[1] == 0 {
+                continue;
+            }
             queue(self.run, self.lengths, self.events, piece, record, self.tick, event);
             if hosted {
                 note_spike(self.run, self.state, piece, record, &parts, event);
@@ -441,7 +471,7 @@ impl<'a> Machine<'a> {
         self.begin(kernels);
         turn_to(observer, Work::Neurons);
         for stage in 1..=self.image.stages {
-            self.stage(stage, kernels, observer);
+            self.stage(stage, kernels, draws, observer);
         }
         turn_to(observer, Work::Rules);
         self.learn_in_tick::<K, D>(draws);
@@ -455,12 +485,22 @@ impl<'a> Machine<'a> {
     /// side by side exchange events without delay.
     pub fn begin<K: Kernels>(&mut self, kernels: &K) {
         self.refresh_arrays();
+        self.rebuild_stale(kernels);
         self.deliver_due(kernels);
     }
 
     /// Second part of a tick: the hosted neurons of a stage update, and what they send without delay is read.
-    pub fn stage<K: Kernels, O: Observer>(&mut self, stage: u32, kernels: &K, observer: &mut O) {
+    pub fn stage<K: Kernels, D: Draws, O: Observer>(
+        &mut self,
+        stage: u32,
+        kernels: &K,
+        draws: &mut D,
+        observer: &mut O,
+    ) {
         self.update_stage(stage, kernels, observer);
+        if !self.order.is_empty() {
+            self.update_in_order(stage, kernels, draws, observer);
+        }
     }
 
     /// Reads what pieces of a stage that are hosted elsewhere sent without delay in the coming tick, after it was
@@ -542,7 +582,7 @@ impl<'a> Machine<'a> {
             }
         }
         if class.rows != NONE {
-            bank.read_sparse(class, events, kernels);
+            bank.read_sparse(class, events, NONE, piece.kind == Kind::Binary, kernels);
         }
     }
 
@@ -550,12 +590,14 @@ impl<'a> Machine<'a> {
     fn update_stage<K: Kernels, O: Observer>(&mut self, stage: u32, kernels: &K, observer: &mut O) {
         for p in 0..self.image.pieces {
             let Some(piece) = self.image.piece(p) else { continue };
-            if piece.stage != stage || !self.hosts(piece.core) {
+            let held = word(self.run, p as usize * RUN_WORDS + run::MASK) & HELD != 0;
+            if piece.stage != stage || held || piece.is_sequential() || !self.hosts(piece.core) {
                 continue;
             }
             match piece.kind {
                 Kind::Input => continue,
                 Kind::Lif => self.update_lif(p, &piece, kernels, observer),
+                Kind::Binary => self.update_binary(p, &piece, kernels, observer),
             }
             let packets = self.packets(p, &piece);
             if K::COUNTS
@@ -668,14 +710,16 @@ impl<'a> Machine<'a> {
     }
 
     /// Selects which input groups count, by the image's table; a group that does not count is neither lost
-    /// nor read: its events are dropped at the update.
+    /// nor read: its events are dropped at the update. The sums of binary neurons persist: for them a group is
+    /// switched on and off without reading a row.
     pub fn set_phase(&mut self, phase: u32) -> bool {
         if phase >= self.image.phase_count() {
             return false;
         }
         for p in 0..self.image.pieces {
             let mask = word(self.image.phases, (phase * self.image.pieces + p) as usize);
-            if let Some(r) = run_of(self.run, p) {
+            let lif = self.image.piece(p).is_some_and(|p| p.kind == Kind::Lif);
+            if let Some(r) = run_of(self.run, p).filter(|r| lif || get(r, run::MASK) != mask) {
                 set(r, run::MASK, mask);
                 set(r, run::ALL, 1);
             }
@@ -683,7 +727,7 @@ impl<'a> Machine<'a> {
         true
     }
 
-    /// Membranes of a hosted piece.
+    /// Membranes of a hosted piece; the states of a binary one, and the values of an input that holds them.
     pub fn membranes(&self, piece: u32) -> &[i32] {
         self.part(piece, |parts| parts.v)
     }
@@ -980,10 +1024,11 @@ impl Bank<'_, '_> {
             let nonzero: &[u32] =
                 bytemuck::try_cast_slice(held(port.nonzero as usize * 8, if one { 0 } else { rows * 4 }))
                     .unwrap_or(&[]);
+            let changes = source.kind == Kind::Binary;
             let (mut acs, mut macs) = (0u64, 0u64);
             for &[i, payload] in events {
                 let n = if one { u64::from(port.weight != 0) } else { u64::from(word(nonzero, i as usize)) };
-                *(if payload.unsigned_abs() == 1 { &mut acs } else { &mut macs }) += n;
+                *(if changes || payload.unsigned_abs() == 1 { &mut acs } else { &mut macs }) += n;
             }
             let width = if one { 1 } else { n as u64 };
             // A bit row stores only the synapses whose bit is set.
@@ -997,8 +1042,16 @@ impl Bank<'_, '_> {
         }
     }
 
-    /// Reads the row segments of a sparse delay class.
-    fn read_sparse<K: Kernels>(&mut self, class: &DelayClass, events: &[Event], kernels: &K) {
+    /// Reads the row segments of a sparse delay class: those of one port, or of all ([`NONE`]). Where events are
+    /// changes of binary neurons, ±2 is an addition like ±1.
+    fn read_sparse<K: Kernels>(
+        &mut self,
+        class: &DelayClass,
+        events: &[Event],
+        only: u32,
+        changes: bool,
+        kernels: &K,
+    ) {
         let image = self.image;
         let mut known = NONE;
         let mut port = None;
@@ -1008,6 +1061,9 @@ impl Bank<'_, '_> {
             let (first, end) = image.row(class, i as u32);
             for q in first..end {
                 let Some(seg) = Segment::at(image.segments, q) else { continue };
+                if only != NONE && seg.port != only {
+                    continue;
+                }
                 if seg.port != known {
                     known = seg.port;
                     port = Target::of(image, self.run, seg.port);
@@ -1034,7 +1090,7 @@ impl Bank<'_, '_> {
                     let effective = u64::from(nonzero);
                     add(row, Count::StoredEvents, seg.len.into());
                     add(row, Count::EffectiveEvents, effective);
-                    let unit = payload.unsigned_abs() == 1;
+                    let unit = changes || payload.unsigned_abs() == 1;
                     add(row, if unit { Count::Accumulates } else { Count::MultiplyAccumulates }, effective);
                     add(row, Count::Rows, 1);
                     add(row, Count::SynapseBytes, (tbytes + wbytes) as u64);

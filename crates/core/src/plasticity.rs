@@ -5,9 +5,9 @@
 //!
 //! | variable | side | meaning |
 //! |---|---|---|
-//! | `x0` | pre | payload of this tick's event, 1 for a spike, 0 without one |
+//! | `x0` | pre | payload of this tick's event, 1 for a spike, 0 without one; of a source that holds its values, the value |
 //! | `x1`, `x2` | pre | traces of `x0` |
-//! | `y0` | post | spikes of this tick |
+//! | `y0` | post | spikes of this tick; of a binary neuron, the state |
 //! | `y1`, `y2` | post | traces of `y0` |
 //! | `u` | post | state (membrane) |
 //! | `s` | post | sign of the state: −1 below zero, else +1 |
@@ -26,11 +26,13 @@
 //! row ([`Rule::pre_side`]), and a row ([`Row`]) multiplies the two. A row whose pre side is zero is not visited,
 //! and a term whose post side is zero almost everywhere is walked by its list of columns.
 
+mod batch;
 mod columns;
 mod row;
 #[cfg(test)]
 mod tests;
 
+pub use batch::{MAX_SAMPLES, Posts, SampleBits, agreement, with_sample};
 pub use columns::{Columns, Marks, Post};
 pub use row::{Moment, Row, Shape, Synapses, Tally, Targets, Weights};
 
@@ -145,6 +147,10 @@ pub enum Cadence {
     Every(u32),
     /// Once, when the host says that a sample has ended.
     Sample,
+    /// Once per `k` samples, 1 ≤ k ≤ [`MAX_SAMPLES`]: their changes are summed with the weights as they are, then
+    /// rounded and clamped once. For rules of one term with `x0` and no more than `e`, `s`, `t`, `y0`, of which
+    /// the signs count.
+    Samples(u32),
 }
 
 impl Cadence {
@@ -154,7 +160,7 @@ impl Cadence {
         match self {
             Self::Tick => true,
             Self::Every(k) => tick.wrapping_add(1).checked_rem(u64::from(k)) == Some(0),
-            Self::Sample => false,
+            Self::Sample | Self::Samples(_) => false,
         }
     }
 }
@@ -307,6 +313,8 @@ pub enum RuleError {
     Word(usize),
     /// The rule uses a variable that it does not declare.
     Undeclared(Variable),
+    /// A rule over several samples has more than one term, traces, or variables that it cannot have.
+    Samples,
 }
 
 impl core::fmt::Display for RuleError {
@@ -317,6 +325,10 @@ impl core::fmt::Display for RuleError {
                 write!(f, "word {at} of the rule has no meaning; was the image written by another version?")
             }
             Self::Undeclared(variable) => write!(f, "the rule uses {} without declaring it", variable.name()),
+            Self::Samples => write!(
+                f,
+                "a rule over several samples has one term with x0 and no more than e, s, t, y0, and no traces"
+            ),
         }
     }
 }
@@ -389,14 +401,19 @@ impl Rule {
             return Err(RuleError::Length { expected, found: words.len() });
         }
         let (rounding, cadence) = ((head >> 16) & 0xff, head >> 24);
-        reader.require(rounding <= 2 && cadence <= 2)?;
+        reader.require(rounding <= 2 && cadence <= 3)?;
         let interval = reader.next()?;
         let cadence = match cadence {
             0 => Cadence::Tick,
             1 => Cadence::Every(interval),
-            _ => Cadence::Sample,
+            2 => Cadence::Sample,
+            _ => Cadence::Samples(interval),
         };
-        reader.require(if let Cadence::Every(k) = cadence { k > 0 } else { interval == 0 })?;
+        reader.require(match cadence {
+            Cadence::Every(k) => k > 0,
+            Cadence::Samples(k) => k > 0 && k <= MAX_SAMPLES,
+            Cadence::Tick | Cadence::Sample => interval == 0,
+        })?;
         let gate = reader.next()?;
         let probability = u16::try_from(gate).map_err(|_| reader.bad())?;
         reader.require(rounding == 2 || gate == 0)?;
@@ -435,6 +452,13 @@ impl Rule {
             rule.used |= term.exponents.0;
         }
         rule.check_declared()?;
+        if let Cadence::Samples(_) = cadence {
+            let simple = count == 1 && traces.iter().all(Option::is_none);
+            let allowed = rule.terms().iter().all(|t| batch::allowed(t.exponents));
+            if !simple || !allowed {
+                return Err(RuleError::Samples);
+            }
+        }
         Ok(rule)
     }
 

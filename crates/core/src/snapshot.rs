@@ -1,10 +1,10 @@
 //! A machine's whole state as bytes, to stop a run at any tick and go on later, bit for bit.
 //!
 //! ```text
-//! 0   "SYNOPMS1"
+//! 0   "SYNOPMS2"
 //! 8   checksum of the image
-//! 16  tick, 24 number of plastic updates
-//! 32  the parts of the memory, in the order of `Plan`'s fields
+//! 16  tick, 24 number of plastic updates, 32 samples of the batch
+//! 40  the parts of the memory, in the order of `Plan`'s fields
 //! ..  FNV-1a over all bytes before
 //! ```
 
@@ -13,8 +13,8 @@ use crate::machine::Machine;
 use crate::words::{le_u64, word};
 use core::fmt;
 
-const MAGIC: &[u8; 8] = b"SYNOPMS1";
-const HEADER: usize = 32;
+const MAGIC: &[u8; 8] = b"SYNOPMS2";
+const HEADER: usize = 40;
 const BASIS: u64 = 0xcbf2_9ce4_8422_2325;
 
 /// Why a saved state was not taken; the machine is as it was.
@@ -60,10 +60,11 @@ fn bytes_mut<T: bytemuck::Pod>(values: &mut [T]) -> &mut [u8] {
 }
 
 /// Fields of the run-time record that follow from the image.
-const FIXED: [usize; 6] = [run::STATE, run::ACTIVE, run::EVENTS, run::SLOTS, run::LENGTHS, run::NARROW];
+const FIXED: [usize; 7] =
+    [run::STATE, run::ACTIVE, run::EVENTS, run::SLOTS, run::LENGTHS, run::NARROW, run::ORDER];
 
 impl Machine<'_> {
-    fn saved_parts(&self) -> [&[u8]; 10] {
+    fn saved_parts(&self) -> [&[u8]; 11] {
         [
             bytes_of(self.run),
             bytes_of(self.port_learning),
@@ -75,6 +76,7 @@ impl Machine<'_> {
             self.plastic,
             bytes_of(self.learning),
             bytes_of(self.arrays),
+            bytes_of(self.order),
         ]
     }
 
@@ -94,6 +96,7 @@ impl Machine<'_> {
         write(&le_u64(self.image.bytes(), 24).to_le_bytes());
         write(&self.tick.to_le_bytes());
         write(&self.updates.to_le_bytes());
+        write(&self.samples.to_le_bytes());
         for part in self.saved_parts() {
             write(part);
         }
@@ -118,6 +121,7 @@ impl Machine<'_> {
         }
         self.tick = le_u64(content, 16);
         self.updates = le_u64(content, 24);
+        self.samples = le_u64(content, 32);
         let mut rest = content.get(HEADER..).unwrap_or(&[]);
         let parts = [
             bytes_mut(self.run),
@@ -130,6 +134,7 @@ impl Machine<'_> {
             &mut *self.plastic,
             bytes_mut(self.learning),
             bytes_mut(self.arrays),
+            bytes_mut(self.order),
         ];
         for part in parts {
             let (head, tail) = rest.split_at_checked(part.len()).unwrap_or_default();

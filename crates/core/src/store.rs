@@ -4,6 +4,7 @@
 //! the reference: plain safe loops that run anywhere. A host may override them with SIMD; sums are exact, so
 //! the order of additions cannot change a bit and every override must give equal sums.
 
+use crate::binary;
 use crate::neuron::{self, BLOCK, Outcome, Params, State};
 
 /// An event as a row read sees it: the neuron's number in its piece, and the payload.
@@ -136,6 +137,19 @@ pub trait Kernels {
     fn lif(&self, params: &Params<'_>, state: State<'_>, spikes: &mut [i32; BLOCK]) -> Outcome {
         neuron::update(params, state, spikes)
     }
+
+    /// Updates a block of binary neurons, as [`binary::update`].
+    #[inline]
+    fn binary(
+        &self,
+        fields: &[i32; BLOCK],
+        self_coupling: i32,
+        keep_ties: bool,
+        states: &mut [i32],
+        changes: &mut [i32; BLOCK],
+    ) -> u64 {
+        binary::update(fields, self_coupling, keep_ties, states, changes)
+    }
 }
 
 /// The reference loops.
@@ -176,6 +190,17 @@ impl<K: Kernels> Kernels for Uncounted<K> {
     #[inline]
     fn lif(&self, params: &Params<'_>, state: State<'_>, spikes: &mut [i32; BLOCK]) -> Outcome {
         self.0.lif(params, state, spikes)
+    }
+    #[inline]
+    fn binary(
+        &self,
+        fields: &[i32; BLOCK],
+        self_coupling: i32,
+        keep_ties: bool,
+        states: &mut [i32],
+        changes: &mut [i32; BLOCK],
+    ) -> u64 {
+        self.0.binary(fields, self_coupling, keep_ties, states, changes)
     }
 }
 

@@ -1,7 +1,7 @@
 //! The image writer: network and placement in, one blob out.
 
 use crate::crossbar::Crossbar;
-use crate::network::{Kind, Network, Param, Population, Projection, Rows, Synapses};
+use crate::network::{Kind, Network, Order, Param, Population, Projection, Rows, Synapses};
 use crate::placement::{PIECE_MAX, Placement};
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -266,6 +266,27 @@ impl<'n> Writer<'n> {
     fn kind_words(&mut self, piece: usize, p: &Population, r: &mut [u32]) -> Result<(), BuildError> {
         match &p.kind {
             Kind::Input => {}
+            Kind::Held => r[5] = flag::HOLD,
+            Kind::Binary(binary) => {
+                r[0] = 2;
+                let order = match &binary.order {
+                    Order::Synchronous => 0,
+                    Order::Listed(places) => {
+                        self.param(piece, p, places, r, 24)?;
+                        flag::SEQUENTIAL
+                    }
+                    Order::Shuffled => flag::SEQUENTIAL | flag::SHUFFLED,
+                    Order::Replaced => flag::SEQUENTIAL | flag::REPLACED,
+                };
+                let options = [
+                    (binary.keep_ties, flag::KEEP_TIES),
+                    (binary.targets, flag::TARGET),
+                    (binary.count_touched, flag::TOUCHED),
+                ];
+                r[5] = options.iter().filter(|option| option.0).fold(order, |all, option| all | option.1);
+                r[21] = binary.self_coupling as u32;
+                self.param(piece, p, &binary.bias, r, 26)?;
+            }
             Kind::Lif(lif) => {
                 r[0] = 1;
                 let options = [
@@ -805,6 +826,9 @@ impl<'n> Writer<'n> {
         sections[Section::Rules as usize] = words(&rule_words(&self.network.rules));
         sections[Section::Phases as usize] = words(&self.phase_words());
         sections[Section::Devices as usize] = words(&self.device_words());
+        let entries = self.network.schedule.iter();
+        let entries: Vec<u32> = entries.flat_map(|e| [e.program, e.phase, e.ticks, e.options]).collect();
+        sections[Section::Schedule as usize] = words(&entries);
         sections[Section::Meta as usize] = self.meta();
         assemble(&sections, self.network.seed, self.least_delay())
     }

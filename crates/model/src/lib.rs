@@ -1,6 +1,7 @@
 //! The network graph: readers, profiles, float twin, quantiser, placement, image writer.
 
 pub mod array;
+pub mod attractor;
 pub mod crossbar;
 pub mod image;
 pub mod lower;

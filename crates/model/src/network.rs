@@ -6,7 +6,7 @@
 
 use crate::crossbar::Crossbar;
 use serde_json::Value;
-pub use synop_core::image::{CurrentOrder, Reset};
+pub use synop_core::image::{CurrentOrder, Entry, HELD, Reset, UNTIL_QUIET};
 
 /// Keeps all: a decay of 1 in Q31.
 pub const KEEP: u32 = 1 << 31;
@@ -120,11 +120,59 @@ pub struct Current {
     pub gain: (i32, u32),
 }
 
+/// Binary ±1 neurons; fields and order of operations are those of [`synop_core::binary`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct Binary {
+    /// Couples a neuron's state to its own field.
+    pub self_coupling: i32,
+    /// Added to the field.
+    pub bias: Param,
+    /// A field of zero keeps the state (else it gives +1).
+    pub keep_ties: bool,
+    /// Who reads whose state.
+    pub order: Order,
+    /// Each neuron has a target value for plasticity rules.
+    pub targets: bool,
+    /// Count neurons touched by events.
+    pub count_touched: bool,
+}
+
+impl Default for Binary {
+    fn default() -> Self {
+        Binary {
+            self_coupling: 0,
+            bias: Param::All(0),
+            keep_ties: false,
+            order: Order::Synchronous,
+            targets: false,
+            count_touched: false,
+        }
+    }
+}
+
+/// The order of updates in a population of binary neurons. The sequential populations of a stage are one sequence.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// All neurons of a population read the old states. Populations of one stage too, unless a synapse without
+    /// delay leads to a later stage: that is the layer-wise order.
+    Synchronous,
+    /// One after the other, ascending by these numbers (one per neuron, or the same for all), then by neuron.
+    Listed(Param),
+    /// One after the other, in a new random order every tick.
+    Shuffled,
+    /// One after the other, drawn with replacement; as many per tick as there are neurons.
+    Replaced,
+}
+
 /// What a population is made of.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Kind {
     /// Events come from outside.
     Input,
+    /// Values come from outside and hold until they change: events carry the change. What binary neurons need.
+    Held,
+    /// Binary ±1 neurons.
+    Binary(Box<Binary>),
     /// The leaky-integrate-and-fire family.
     Lif(Box<Lif>),
 }
@@ -150,6 +198,23 @@ impl Population {
     /// An input population with payloads up to `payload_max`.
     pub fn input(name: &str, size: usize, payload_max: u32) -> Population {
         Population { name: name.into(), size, kind: Kind::Input, stage: 0, groups: 0, payload_max }
+    }
+
+    /// An input population that holds its values, of magnitude up to `payload_max`.
+    pub fn held(name: &str, size: usize, payload_max: u32) -> Population {
+        Population { name: name.into(), size, kind: Kind::Held, stage: 0, groups: 0, payload_max }
+    }
+
+    /// A population of binary neurons with `groups` input groups.
+    pub fn binary(name: &str, size: usize, stage: u32, groups: u32, binary: Binary) -> Population {
+        Population {
+            name: name.into(),
+            size,
+            kind: Kind::Binary(Box::new(binary)),
+            stage,
+            groups,
+            payload_max: 2,
+        }
     }
 
     /// A population of the leaky-integrate-and-fire family with one input group.
@@ -240,7 +305,8 @@ pub struct Projection {
     pub rule: Option<usize>,
 }
 
-/// Which input groups of each population count in a phase: one bit per group.
+/// Which input groups of each population count in a phase: one bit per group, and [`HELD`] for a population that
+/// is not updated in the phase.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Phase {
     /// One mask per population.
@@ -260,6 +326,8 @@ pub struct Network {
     pub rules: Vec<Vec<u32>>,
     /// Phases; empty: all groups always count.
     pub phases: Vec<Phase>,
+    /// Programs: some ticks in one phase after the other.
+    pub schedule: Vec<Entry>,
     /// What else the host wants to remember in the image: scales, profile, assumptions.
     pub meta: Value,
 }

@@ -4,7 +4,7 @@
 //! rule stdp {
 //!     x1: decay 0.9 add 64            # pre trace; `tau 9.5` instead of `decay`, `set` instead of `add`, `window` adds while `h` is 1, `max 1000`
 //!     y1: decay 0.9 add 64            # post trace
-//!     every tick                      # or: every 4 ticks; end of sample
+//!     every tick                      # or: every 4 ticks; end of sample; every 16 samples
 //!     rounding stochastic             # or: nearest; gate 0.25
 //!     bounds -127 127
 //!     dw = 2^-4*x1*y0 - 2^-5*y1*x0
@@ -154,6 +154,7 @@ impl RuleSpec {
             Cadence::Tick => (0, 0),
             Cadence::Every(k) => (1, k),
             Cadence::Sample => (2, 0),
+            Cadence::Samples(k) => (3, k),
         };
         let (rounding, gate) = match self.rounding {
             Rounding::Nearest => (0, 0),

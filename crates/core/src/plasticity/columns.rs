@@ -192,6 +192,32 @@ impl<'a> Columns<'a> {
         }
     }
 
+    /// Makes a column zero, for a row that must not change it; returns what [`unmute`](Self::unmute) puts back.
+    pub fn mute(&mut self, column: usize) -> [i32; MAX_TERMS] {
+        let mut kept = [0; MAX_TERMS];
+        if column >= self.width {
+            return kept;
+        }
+        for (k, kept) in kept.iter_mut().enumerate().take(self.terms) {
+            if let Some(value) = self.values.get_mut(k * self.width + column) {
+                *kept = core::mem::take(value);
+            }
+        }
+        kept
+    }
+
+    /// Puts a muted column back.
+    pub fn unmute(&mut self, column: usize, kept: [i32; MAX_TERMS]) {
+        if column >= self.width {
+            return;
+        }
+        for (k, kept) in kept.iter().enumerate().take(self.terms) {
+            if let Some(value) = self.values.get_mut(k * self.width + column) {
+                *value = *kept;
+            }
+        }
+    }
+
     /// Whether no term can change a weight in this update.
     #[must_use]
     pub fn is_idle(&self) -> bool {

@@ -91,7 +91,7 @@ impl Weights<'_> {
 
     /// Stores a weight that is within the limits.
     #[allow(clippy::cast_possible_truncation)] // the low bits are the container's
-    fn set(&mut self, index: usize, weight: i32) {
+    pub(super) fn set(&mut self, index: usize, weight: i32) {
         match self {
             Self::Eight(weights) => {
                 if let Some(place) = weights.get_mut(index) {
@@ -490,7 +490,7 @@ impl<D: Draws + ?Sized> Visit<'_, D> {
 }
 
 /// A draw as a number that is uniform in 0 … 2^shift − 1 (in steps of 2^(shift − 32) where shift exceeds 32).
-fn spread(draw: u32, shift: u32) -> u64 {
+pub(super) fn spread(draw: u32, shift: u32) -> u64 {
     if shift > 32 { u64::from(draw) << (shift - 32) } else { u64::from(draw) >> (32 - shift) }
 }
 

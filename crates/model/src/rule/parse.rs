@@ -4,7 +4,8 @@ use super::expression::Polynomial;
 use super::token::{Kind, Token, tokens};
 use super::{RuleError, RuleSpec, TRACED, TermSpec, TraceSpec};
 use synop_core::plasticity::{
-    Cadence, Centre, ErrorBit, ErrorFactor, Field, MAX_TRACE, Rounding, TraceMode, Variable, Window,
+    Cadence, Centre, ErrorBit, ErrorFactor, Field, MAX_SAMPLES, MAX_TRACE, Rounding, TraceMode, Variable,
+    Window,
 };
 
 /// Reads the text of exactly one rule.
@@ -274,7 +275,14 @@ impl<'a> Parser<'a> {
         if self.take_word("tick") {
             return Ok(Cadence::Tick);
         }
-        let k = self.whole(1, i64::from(u32::MAX), "`tick`, or the interval in ticks")?;
+        let at = self.peek();
+        let k = self.whole(1, i64::from(u32::MAX), "`tick`, or the interval in ticks or samples")?;
+        if self.take_word("samples") || self.take_word("sample") {
+            if k > i64::from(MAX_SAMPLES) {
+                return Err(at.expected(format!("at most {MAX_SAMPLES} samples")));
+            }
+            return Ok(Cadence::Samples(k as u32));
+        }
         if !self.take_word("ticks") {
             self.word("tick", "`ticks`, as in `every 4 ticks`")?;
         }

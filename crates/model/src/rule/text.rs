@@ -88,6 +88,7 @@ impl fmt::Display for RuleSpec {
             Cadence::Tick => writeln!(f, "    every tick")?,
             Cadence::Every(k) => writeln!(f, "    every {k} ticks")?,
             Cadence::Sample => writeln!(f, "    end of sample")?,
+            Cadence::Samples(k) => writeln!(f, "    every {k} samples")?,
         }
         match self.rounding {
             Rounding::Nearest => writeln!(f, "    rounding nearest")?,

@@ -1,0 +1,161 @@
+//! Rules that act on several samples at once: what the samples were is remembered as bits.
+//!
+//! For the local rules of ±1 networks the change of a synapse is a constant times the number of samples in which
+//! pre and post sides agree, minus the number in which they differ. So a neuron remembers two bits per sample, and
+//! the sum over up to 16 samples is two population counts per synapse: exact, and rounded and clamped once.
+
+use super::row::{Moment, Row, Tally, Targets, Weights, spread};
+use super::{Exponents, Rounding, Rule, Variable};
+use crate::draw::Draws;
+
+/// Most samples of a batch.
+pub const MAX_SAMPLES: u32 = 16;
+
+/// The bits of a neuron: sample k was positive (bit k), was negative (bit 16 + k).
+pub type SampleBits = u32;
+
+/// The bits with a sample added.
+#[inline(always)]
+#[must_use]
+pub fn with_sample(bits: SampleBits, sample: u32, value: i32) -> SampleBits {
+    bits | u32::from(value > 0) << (sample & 15) | u32::from(value < 0) << (16 + (sample & 15))
+}
+
+/// In how many samples two sides agree, less in how many they differ.
+#[inline(always)]
+#[must_use]
+pub fn agreement(pre: SampleBits, post: SampleBits) -> i32 {
+    (pre & post).count_ones() as i32 - (pre & post.rotate_left(16)).count_ones() as i32
+}
+
+/// Whether a rule over several samples may have this term: `x0` once, and `e`, `s`, `t`, `y0` at most once each.
+pub(super) fn allowed(exponents: Exponents) -> bool {
+    let own = [Variable::E, Variable::S, Variable::T, Variable::Y0];
+    exponents.of(Variable::X0) == 1
+        && own.iter().all(|v| exponents.of(*v) <= 1)
+        && Variable::ALL.iter().all(|v| *v == Variable::X0 || own.contains(v) || exponents.of(*v) == 0)
+}
+
+/// The post side of a batch.
+#[derive(Clone, Copy, Debug)]
+pub struct Posts<'a> {
+    /// The bits of every column.
+    pub bits: &'a [SampleBits],
+    /// The columns whose bits are not all zero, ascending.
+    pub listed: &'a [u16],
+}
+
+impl Rule {
+    /// Applies the rule to one row for all samples that `pre` (of the row's neuron) and the columns remember:
+    /// `w ← clamp(w + round(mantissa · 2^-shift · agreement))`. Column `fixed` does not change.
+    pub fn update_batch<D: Draws + ?Sized>(
+        &self,
+        pre: SampleBits,
+        posts: &Posts<'_>,
+        fixed: Option<u16>,
+        row: &mut Row<'_>,
+        draws: &mut D,
+        moment: Moment,
+    ) -> Tally {
+        let mut tally = Tally::default();
+        let Some(term) = self.terms().first() else { return tally };
+        let limits = row.weights.limits();
+        let low = self.min.max(limits.0).min(limits.1);
+        let mut change = BatchChange {
+            rule: self,
+            mantissa: i64::from(term.mantissa),
+            pre,
+            bounds: (low, self.max.min(limits.1).max(low)),
+            signs: limits == (-1, 1),
+            first_draw: row.first_draw,
+            draws,
+            moment,
+            tally: &mut tally,
+        };
+        let mut visit = |index: usize, column: u16, weights: &mut Weights<'_>| {
+            let post = posts.bits.get(usize::from(column)).copied().unwrap_or(0);
+            if post == 0 || fixed == Some(column) {
+                return;
+            }
+            let step = change.step(post, column);
+            if step != 0 {
+                change.write(weights, index, step);
+            }
+        };
+        match row.targets {
+            Targets::Listed(list) => {
+                for (index, &column) in list.iter().enumerate() {
+                    visit(index, column, &mut row.weights);
+                }
+            }
+            Targets::From(first) => {
+                for &column in posts.listed {
+                    visit(usize::from(column).wrapping_sub(first), column, &mut row.weights);
+                }
+            }
+        }
+        tally
+    }
+}
+
+struct BatchChange<'a, D: ?Sized> {
+    rule: &'a Rule,
+    mantissa: i64,
+    pre: SampleBits,
+    bounds: (i32, i32),
+    signs: bool,
+    first_draw: u32,
+    draws: &'a mut D,
+    moment: Moment,
+    tally: &'a mut Tally,
+}
+
+impl<D: Draws + ?Sized> BatchChange<'_, D> {
+    /// The rounded change of a synapse.
+    #[inline(always)]
+    #[allow(clippy::cast_possible_truncation)] // |mantissa · agreement| < 2^20
+    fn step(&mut self, post: SampleBits, column: u16) -> i32 {
+        let sum = self.mantissa * i64::from(agreement(self.pre, post));
+        if sum == 0 {
+            return 0;
+        }
+        self.tally.attempted += 1;
+        let shift = self.rule.shift;
+        let address = self.first_draw.wrapping_add(u32::from(column));
+        let magnitude = sum.unsigned_abs();
+        let fraction = magnitude & ((1u64 << shift) - 1);
+        let addend = match self.rule.rounding {
+            Rounding::Stochastic if fraction == 0 => 0,
+            Rounding::Stochastic => {
+                self.tally.draws += 1;
+                spread(self.draws.draw(self.moment.purpose, self.moment.time, address), shift)
+            }
+            Rounding::Nearest | Rounding::Gate(_) => (1u64 << shift) >> 1,
+        };
+        let rounded = ((magnitude + addend) >> shift) as i32;
+        if rounded == 0 {
+            self.tally.rounded_to_zero += 1;
+        } else if let Rounding::Gate(probability) = self.rule.rounding {
+            self.tally.draws += 1;
+            let draw = self.draws.draw(self.moment.purpose, self.moment.time, address);
+            if draw >> 16 >= u32::from(probability) {
+                return 0;
+            }
+        }
+        if sum < 0 { -rounded } else { rounded }
+    }
+
+    #[inline(always)]
+    fn write(&mut self, weights: &mut Weights<'_>, index: usize, step: i32) {
+        let old = weights.get(index);
+        let sum = old.saturating_add(step);
+        let new = match sum.clamp(self.bounds.0, self.bounds.1) {
+            0 if self.signs => old,
+            new => new,
+        };
+        weights.set(index, new);
+        self.tally.changed += u64::from(new != old);
+        self.tally.saturated += u64::from(new != sum);
+        self.tally.nonzero += i64::from(new != 0) - i64::from(old != 0);
+    }
+}
