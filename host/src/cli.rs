@@ -186,6 +186,7 @@ commands! {
     Devices = devices,
     Encode = encode,
     Estimate = estimate,
+    Firmware = firmware,
     Inspect = inspect,
     Rule = rule,
     Run = run,

@@ -15,6 +15,7 @@ pub mod board;
 pub mod build;
 pub mod elf;
 pub mod outcome;
+pub mod present;
 pub mod run;
 pub mod script;
 

@@ -12,8 +12,8 @@ use rayon::prelude::*;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use synop_core::counters::NAMES;
-use synop_core::image::Kind;
-use synop_core::{Count, Image, Machine, Observer, Threefry};
+use synop_core::image::{Kind, Piece};
+use synop_core::{Count, Event, Image, Machine, Observer, Threefry};
 use synop_cost::{Bill, Chip, Run};
 use synop_model::image::{Blob, write};
 use synop_model::network::Network;
@@ -145,6 +145,31 @@ impl Compiled {
     /// None in practice: it was checked when it was opened.
     pub fn image(&self) -> Result<Image<'_>, Failure> {
         self.blob.image().map_err(Failure::bad_input)
+    }
+
+    /// What a tick of a sample puts into each input piece, in the image's integers, and how many values lay beyond
+    /// its range and were cut. `pieces` are all pieces of the image.
+    pub fn events(&self, pieces: &[Piece], sample: &Sample, tick: usize) -> (Vec<(u32, Vec<Event>)>, u64) {
+        let entries = sample.tick(tick);
+        let (mut all, mut cut) = (Vec::new(), 0);
+        for (piece, record) in (0u32..).zip(pieces).filter(|(_, r)| r.kind == Kind::Input) {
+            let before = self.populations.iter().take(record.population as usize).filter(|p| p.input);
+            let from = before.map(|p| p.size as u32).sum::<u32>() + record.population_first;
+            let start = entries.partition_point(|(n, _)| *n < from);
+            let end = entries.partition_point(|(n, _)| *n < from + record.count);
+            let most = f64::from(record.payload_max);
+            let mut events: Vec<Event> = Vec::with_capacity(end - start);
+            for (neuron, value) in entries.get(start..end).unwrap_or(&[]) {
+                let scaled = (value * self.input_scale).round_ties_even();
+                cut += u64::from(scaled.abs() > most);
+                let payload = scaled.clamp(-most, most) as i32;
+                if payload != 0 {
+                    events.push([(neuron - from) as i32, payload]);
+                }
+            }
+            all.push((piece, events));
+        }
+        (all, cut)
     }
 
     /// Names of the populations.
@@ -290,34 +315,17 @@ pub fn present(
         alive: sizes().map(|n| vec![false; n]).collect(),
         ..Presented::default()
     };
-    // First input neuron of each population of inputs.
-    let mut first_of = vec![0u32; compiled.populations.len()];
-    let mut first = 0;
-    for (population, info) in compiled.populations.iter().enumerate().filter(|(_, p)| p.input) {
-        first_of[population] = first;
-        first += info.size as u32;
-    }
     let mut before = TickWork::default();
     for tick in 0..sample.ticks() {
-        let entries = sample.tick(tick);
-        for (piece, record) in (0u32..).zip(&records).filter(|(_, r)| r.kind == Kind::Input) {
-            let from =
-                first_of.get(record.population as usize).copied().unwrap_or(0) + record.population_first;
-            let start = entries.partition_point(|(n, _)| *n < from);
-            let end = entries.partition_point(|(n, _)| *n < from + record.count);
-            let most = f64::from(record.payload_max);
-            let mut events: Vec<[i32; 2]> = Vec::with_capacity(end - start);
-            for (neuron, value) in entries.get(start..end).unwrap_or(&[]) {
-                let scaled = (value * compiled.input_scale).round_ties_even();
-                out.inputs_cut += u64::from(scaled.abs() > most);
-                let payload = scaled.clamp(-most, most) as i32;
-                if payload != 0 {
-                    events.push([(neuron - from) as i32, payload]);
-                    let local = neuron - from + record.population_first;
-                    note(&mut out, keep.spikes, (tick as u32, record.population, local, payload));
-                }
+        let (inputs, cut) = compiled.events(&records, sample, tick);
+        out.inputs_cut += cut;
+        for (piece, events) in &inputs {
+            let Some(record) = records.get(*piece as usize) else { continue };
+            for [neuron, payload] in events {
+                let local = *neuron as u32 + record.population_first;
+                note(&mut out, keep.spikes, (tick as u32, record.population, local, *payload));
             }
-            machine.inject(piece, &events).map_err(|error| {
+            machine.inject(*piece, events).map_err(|error| {
                 Failure::work(error).place(format_args!("sample {number}, tick {tick}, input"))
             })?;
         }

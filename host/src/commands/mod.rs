@@ -13,6 +13,7 @@ pub mod demo;
 pub mod devices;
 pub mod encode;
 pub mod estimate;
+pub mod firmware;
 pub mod inspect;
 pub mod rule;
 pub mod run;

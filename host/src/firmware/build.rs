@@ -223,6 +223,20 @@ pub struct Program {
     pub sizes: Sizes,
 }
 
+/// Whether the state of a machine fits a board, with room for the stack.
+///
+/// # Errors
+/// Bad input: it does not, with the numbers.
+pub fn fits_ram(board: &Board, arena: u64) -> Result<(), Failure> {
+    let need = arena + STATIC + STACK;
+    if need <= board.ram.length {
+        return Ok(());
+    }
+    Err(does_not_fit(board, "RAM", need, board.ram.length).found(format_args!(
+        "{need} bytes of RAM: {arena} of state and learnt weights, {STATIC} static, {STACK} of stack"
+    )))
+}
+
 /// Links the library with an image and an input for a board.
 ///
 /// # Errors
@@ -235,13 +249,7 @@ pub fn link(
     parts: Parts<'_>,
 ) -> Result<Program, Failure> {
     let Region { length: ram, .. } = board.ram;
-    let need = parts.arena + STATIC + STACK;
-    if need > ram {
-        return Err(does_not_fit(board, "RAM", need, ram).found(format_args!(
-            "{need} bytes of RAM: {} of state and learnt weights, {STATIC} static, {STACK} of stack",
-            parts.arena
-        )));
-    }
+    fits_ram(board, parts.arena)?;
     let folder = tempfile::tempdir().map_err(|e| Failure::cannot_write(std::env::temp_dir(), &e))?;
     // The linker gets more flash than there is, so that the answer is a number rather than its complaint.
     let generous = Board { flash: Region { length: 0x1000_0000, ..board.flash }, ..board.clone() };
