@@ -188,6 +188,7 @@ commands! {
     Estimate = estimate,
     Firmware = firmware,
     Inspect = inspect,
+    Quantize = quantize,
     Rule = rule,
     Run = run,
     Sweep = sweep,

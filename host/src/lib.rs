@@ -20,6 +20,7 @@ pub mod interrupt;
 pub mod ledger;
 pub mod local;
 pub mod memory;
+pub mod oracle;
 pub mod pipeline;
 pub mod plot;
 pub mod progress;

@@ -60,6 +60,9 @@ pub struct PopulationInfo {
     /// Whether its events come from outside.
     #[serde(default)]
     pub input: bool,
+    /// Whether it sends events, rather than being read.
+    #[serde(default)]
+    pub spikes: bool,
 }
 
 #[derive(Default, Deserialize)]
@@ -113,10 +116,7 @@ impl Compiled {
         };
         let readout = network.readouts.first().copied().filter(|p| *p < populations.len());
         let readout = readout.unwrap_or(populations.len().saturating_sub(1));
-        let pieces = (0..image.pieces).filter_map(|p| image.piece(p));
-        let silent = synop_core::image::flag::SILENT;
-        let readout_spikes =
-            pieces.clone().filter(|p| p.population as usize == readout).any(|p| p.flags & silent == 0);
+        let readout_spikes = populations.get(readout).is_some_and(|p| p.spikes);
         let containers = (0..image.ports).filter_map(|p| image.port(p)).map(|p| p.bits);
         let units = network.readout_units.into_iter().next().unwrap_or_default();
         let alike = units.windows(2).all(|pair| pair.first() == pair.last());
@@ -172,9 +172,23 @@ impl Compiled {
         (all, cut)
     }
 
+    /// Bytes that the network takes where it is stored: the image without the notes to the host.
+    ///
+    /// # Errors
+    /// As [`Self::image`].
+    pub fn footprint_bytes(&self) -> Result<u64, Failure> {
+        let notes = self.image()?.section(synop_core::image::Section::Meta).len();
+        Ok((self.bytes().len() - notes) as u64)
+    }
+
     /// Names of the populations.
     pub fn names(&self) -> Vec<&str> {
         self.populations.iter().map(|p| p.name.as_str()).collect()
+    }
+
+    /// Whether a population spikes at all, rather than being read.
+    pub fn spikes(&self, population: usize) -> bool {
+        self.populations.get(population).is_some_and(|p| p.spikes)
     }
 
     /// Neurons, inputs left out.
@@ -192,6 +206,7 @@ fn populations(image: &Image<'_>, named: Vec<PopulationInfo>) -> Vec<PopulationI
             name: named.get(number).map_or_else(|| format!("population {number}"), |p| p.name.clone()),
             size: 0,
             input: piece.kind == Kind::Input,
+            spikes: piece.kind == Kind::Input || piece.flags & synop_core::image::flag::SILENT == 0,
         });
         entry.size += piece.count as usize;
     }
@@ -543,18 +558,11 @@ pub fn report(
         ));
     }
     for (info, silent) in compiled.populations.iter().zip(&ran.silent) {
-        if !info.input && *silent == info.size as u64 && info.size > 0 && is_spiking(&image, compiled, info) {
+        if info.spikes && !info.input && info.size > 0 && *silent == info.size as u64 {
             report.warnings.push(format!("population `{}` is dead: none of its neurons spiked", info.name));
         }
     }
     Ok(report)
-}
-
-fn is_spiking(image: &Image<'_>, compiled: &Compiled, info: &PopulationInfo) -> bool {
-    let number = compiled.populations.iter().position(|p| p == info);
-    let silent = synop_core::image::flag::SILENT;
-    let mut pieces = (0..image.pieces).filter_map(|p| image.piece(p));
-    pieces.any(|p| Some(p.population as usize) == number && p.flags & silent == 0)
 }
 
 /// How the answer is read, in words.

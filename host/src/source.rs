@@ -206,6 +206,22 @@ pub fn open_image(path: &Path, bytes: &[u8]) -> Result<Blob, Failure> {
     }
 }
 
+/// Whether the bytes can be a NIR file at all; a user block of a multiple of 512 bytes may stand before it.
+///
+/// # Errors
+/// Bad input: there is no HDF5 signature.
+pub fn check_hdf5(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+    if is_hdf5(bytes) || bytes.windows(4).take(1 << 16).step_by(512).any(is_hdf5) {
+        return Ok(());
+    }
+    let start: String = String::from_utf8_lossy(bytes.get(..16).unwrap_or(bytes)).escape_debug().collect();
+    Err(Failure::bad_input("not a network")
+        .file(path)
+        .found(format_args!("{} bytes that begin `{start}`", bytes.len()))
+        .expected("a NIR file (HDF5), or an image of synop compile")
+        .mend("export the network with nir.write(path, graph)"))
+}
+
 /// The failure for a NIR file.
 pub fn refused(path: &Path, error: &NirError) -> Failure {
     let failure = Failure::bad_input(error).file(path);
@@ -226,15 +242,7 @@ pub fn refused(path: &Path, error: &NirError) -> Failure {
 
 impl NirNetwork {
     fn of(path: &Path, bytes: Vec<u8>, args: &ProfileArgs) -> Result<Self, Failure> {
-        if !is_hdf5(&bytes) && !bytes.windows(4).take(1 << 16).step_by(512).any(is_hdf5) {
-            let start: String =
-                String::from_utf8_lossy(bytes.get(..16).unwrap_or(&bytes)).escape_debug().collect();
-            return Err(Failure::bad_input("not a network")
-                .file(path)
-                .found(format_args!("{} bytes that begin `{start}`", bytes.len()))
-                .expected("a NIR file (HDF5), or an image of synop compile")
-                .mend("export the network with nir.write(path, graph)"));
-        }
+        check_hdf5(path, &bytes)?;
         let graph = Graph::from_bytes(bytes, Limits::default()).map_err(|error| refused(path, &error))?;
         let flat = graph.flatten().map_err(|error| refused(path, &error))?;
         let needs_step = flat.nodes.iter().any(|(_, n)| n.is_neuron());

@@ -11,8 +11,8 @@
 //!               "membranes": [[[v, …], …], …]}]}
 //! ```
 //!
-//! Spikes are in the order of tick, population, neuron; `membranes`, where kept, are by tick, population and neuron,
-//! after the tick, in units of which one is `unit` in the network's own numbers (1 where it is left out). The integer
+//! Spikes are in the order of tick, population, neuron; `membranes`, where kept, are by tick, population and neuron
+//! (an empty row for a population without), after the tick, in units of which one is `unit` in the network's own numbers (1 where it is left out). The integer
 //! machine, the float twin and firmware write the same format; recordings of a framework (npy, npz, NIRData, CSV) are
 //! read into it. [`Trace::first_difference`] is what `synop compare` prints.
 
@@ -185,10 +185,13 @@ impl Trace {
                 before = Some(key);
             }
             let rows = sample.membranes.len();
-            let fits =
-                |row: &Vec<Vec<f64>>| row.iter().map(Vec::len).eq(self.populations.iter().map(|p| p.size));
+            let fits = |row: &Vec<Vec<f64>>| {
+                let each = row.iter().zip(&self.populations);
+                row.len() == self.populations.len()
+                    && each.into_iter().all(|(own, p)| own.is_empty() || own.len() == p.size)
+            };
             if rows != 0 && (rows != sample.ticks || !sample.membranes.iter().all(fits)) {
-                let expected = format!("{} ticks of one row per population", sample.ticks);
+                let expected = format!("{} ticks, each of one row per population", sample.ticks);
                 return wrong(format!("samples[{number}].membranes"), format!("{rows} ticks"), expected);
             }
         }

@@ -9,6 +9,8 @@ mod attractor;
 mod dynalign;
 #[path = "conformance/memristor.rs"]
 mod memristor;
+#[path = "conformance/neurobench.rs"]
+mod neurobench;
 #[path = "conformance/nir.rs"]
 mod nir;
 #[path = "conformance/sanafe.rs"]
@@ -38,8 +40,15 @@ pub struct Kind {
 }
 
 /// Every kind there is. A kind is one module in `conformance/` and one line here.
-const KINDS: &[Kind] =
-    &[attractor::KIND, dynalign::KIND, memristor::KIND, nir::KIND, sanafe::KIND, statmech::KIND];
+const KINDS: &[Kind] = &[
+    attractor::KIND,
+    dynalign::KIND,
+    memristor::KIND,
+    neurobench::KIND,
+    nir::KIND,
+    sanafe::KIND,
+    statmech::KIND,
+];
 
 fn main() {
     let args = Arguments::from_args();

@@ -5,6 +5,7 @@ pub mod attractor;
 pub mod crossbar;
 pub mod image;
 pub mod lower;
+pub mod metrics;
 pub mod network;
 pub mod nir;
 pub mod origin;

@@ -176,6 +176,18 @@ impl Twin {
     /// Takes one step. `inputs` holds one signal per top-level input, in name order, each with
     /// as many values as [`Twin::input_len`] says.
     pub fn step(&mut self, inputs: &[&[f64]]) -> Result<(), TwinError> {
+        self.step_seen(inputs, |_, _| {})
+    }
+
+    /// As [`Twin::step`]; `see` is told the summed input of every node, in the order of evaluation.
+    ///
+    /// # Errors
+    /// As [`Twin::step`].
+    pub fn step_seen(
+        &mut self,
+        inputs: &[&[f64]],
+        mut see: impl FnMut(usize, &[f64]),
+    ) -> Result<(), TwinError> {
         let mut now = std::mem::take(&mut self.now);
         for k in 0..self.order.len() {
             let i = self.order[k];
@@ -194,6 +206,7 @@ impl Twin {
                     *x += g;
                 }
             }
+            see(i, &x);
             now[i] = self.units[i].step(x, &mut self.margin);
         }
         self.before.clone_from(&now);

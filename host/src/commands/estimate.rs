@@ -2,15 +2,17 @@
 
 use std::path::PathBuf;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::Failure;
 use crate::cli::{Common, warn};
 use crate::commands::{chips, compile::assumptions};
 use crate::input::{InputArgs, Inputs};
+use crate::oracle::{self, Oracle};
 use crate::pipeline::{self, Compiled, Keep};
 use crate::report::{Meter, Page, Report};
-use crate::source::{Network, NirNetwork, ProfileArgs, QuantizeArgs};
+use crate::source::{Network, ProfileArgs, QuantizeArgs};
+use crate::table::{Cell, Table};
 use crate::trace::{self, Trace};
 
 /// Run a network or an image on inputs and bill it: SynOps, energy, latency
@@ -77,11 +79,18 @@ pub fn run(args: &Args, common: &Common) -> Result<(), Failure> {
     let (ran, samples) = common.in_pool(|| {
         pipeline::run(&compiled, &inputs, keep, |_, _, one| Ok(keep.spikes.then(|| trace::Sample::take(one))))
     })??;
+    let oracle = match &network {
+        Some(network) => Some(common.in_pool(|| oracle::run(network, &inputs, false))??),
+        None => None,
+    };
     let mut report = pipeline::report(&compiled, &ran, &inputs, &chip, common.seed())?;
     report.command = "estimate".into();
     report.profile.insert("chip".into(), json!(called));
     report.warnings.splice(0..0, warnings);
     report.more.insert("max_abs_v".into(), json!(ran.largest));
+    if let Some(oracle) = &oracle {
+        beside(&mut report, &compiled, &inputs, oracle, &ran)?;
+    }
     if let Some(path) = &args.trace {
         let mut trace = Trace::of(&compiled, &format!("int{} image", compiled.weight_bits));
         trace.samples = samples.into_iter().flatten().collect();
@@ -95,16 +104,65 @@ pub fn run(args: &Args, common: &Common) -> Result<(), Failure> {
     if common.json {
         report.warnings.iter().for_each(warn);
     }
-    common.print(&report, || text(&report, &inputs, network.as_deref()))
+    common.print(&report, || text(&report, &inputs))
 }
 
-fn text(report: &Report, inputs: &Inputs, _network: Option<&NirNetwork>) -> String {
+/// What the float twin adds: how far the decisions agree, and NeuroBench's metrics.
+fn beside(
+    report: &mut Report,
+    compiled: &Compiled,
+    inputs: &Inputs,
+    oracle: &Oracle,
+    ran: &pipeline::Ran,
+) -> Result<(), Failure> {
+    if let Some(task) = &mut report.task {
+        task.agreement = Some(oracle.agreement(&ran.answers));
+        if let Some(labels) = &inputs.labels {
+            task.more.insert("accuracy_float".into(), json!(oracle.accuracy(labels)));
+        }
+    }
+    report.more.insert("neurobench".into(), oracle::neurobench(&oracle.metrics, compiled.footprint_bytes()?));
+    report.more.insert("ann_equivalent".into(), oracle::ann_equivalent(&oracle.metrics)?);
+    Ok(())
+}
+
+/// The synaptic operations in every definition, per sample, and the artificial network beside them.
+fn operations(report: &Report) -> String {
+    let mut table = Table::new("Synaptic operations per sample").text("definition").number("operations");
+    let own = report.per_sample.unwrap_or_default();
+    for (name, value) in [
+        ("stored (zero weights included), on the chip", own.stored),
+        ("effective (weights that are not zero), on the chip", own.effective),
+        ("  of these MACs (graded input)", own.macs),
+        ("  of these ACs (unit input)", own.acs),
+        ("dense (everything active)", own.dense),
+    ] {
+        table.push(vec![name.into(), value.into()]);
+    }
+    let number = |value: &Value| value.as_f64().map_or(Cell::Empty, Cell::from);
+    if let Some(bench) = report.more.get("neurobench") {
+        for (name, key) in
+            [("Effective_MACs", "effective_macs"), ("Effective_ACs", "effective_acs"), ("Dense", "dense")]
+        {
+            let label = format!("NeuroBench {name}, float twin");
+            table.push(vec![label.into(), number(&bench["synaptic_operations"][key])]);
+        }
+    }
+    if let Some(ann) = report.more.get("ann_equivalent") {
+        table.push(vec!["MACs of an artificial network of this shape".into(), number(&ann["dense_macs"])]);
+    }
+    table.terminal()
+}
+
+fn text(report: &Report, inputs: &Inputs) -> String {
     let mut out = String::new();
     for note in inputs.notes.iter().cloned().chain(assumptions(&report.profile)) {
         out.push_str(&format!("assumed: {note}\n"));
     }
     out.push('\n');
     out.push_str(&report.terminal());
+    out.push('\n');
+    out.push_str(&operations(report));
     if let Some(energy) = &report.energy {
         for missing in &energy.unpriced {
             out.push_str(&format!("no price: {} x {} ({})\n", missing.count, missing.class, missing.reason));

@@ -1,5 +1,7 @@
 //! `synop inspect`: what is in a file, whatever it is; what it is, its content says.
 
+mod network;
+
 use std::path::PathBuf;
 
 use serde::Serialize;
@@ -9,21 +11,28 @@ use synop_model::image::Blob;
 use synop_model::rule::RuleSpec;
 
 use crate::cli::Common;
+use crate::source::{self, ProfileArgs};
 use crate::table::Table;
 use crate::{Failure, experiment, files, memory};
 
-/// Show what is in an image, a chip, an experiment or a rule
+/// Show what is in a NIR file, a recording, an image, a chip, an experiment or a rule
 ///
-/// The content of the file decides what it is taken for, not its name.
+/// The content of the file decides what it is taken for, not its name. Of a NIR file: its nodes with shapes and
+/// parameters, which exporter seems to have written it, what that exporter does not store, and everything that a run
+/// would assume. Nothing is decided: a profile is only suggested.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
+  synop inspect tests/golden/nir/digits_snntorch.nir
+  synop inspect net.nir --profile norse --json
   synop inspect net.img
   synop inspect crates/cost/chips/loihi1-published.toml
   synop inspect experiments/digits-local.toml --json")]
 pub struct Args {
     /// The file
     file: PathBuf,
+    #[command(flatten)]
+    profile: ProfileArgs,
 }
 
 /// Says what is in the file.
@@ -34,6 +43,9 @@ pub fn run(args: &Args, common: &Common) -> Result<(), Failure> {
     let bytes = files::read(&args.file)?;
     if bytes.starts_with(&synop_core::image::MAGIC) {
         return image(args, common, &bytes);
+    }
+    if source::check_hdf5(&args.file, &bytes).is_ok() {
+        return network::show(&args.file, bytes, &args.profile, common);
     }
     let text = std::str::from_utf8(&bytes).ok();
     let table = text.and_then(|text| text.parse::<toml::Table>().ok());
@@ -52,7 +64,7 @@ pub fn run(args: &Args, common: &Common) -> Result<(), Failure> {
     Err(Failure::bad_input("not a file that synop knows")
         .file(&args.file)
         .found(format_args!("{} bytes that begin {:02x?}", bytes.len(), &bytes[..bytes.len().min(8)]))
-        .expected("an image, a chip, an experiment or a rule")
+        .expected("a NIR file, an image, a chip, an experiment or a rule")
         .mend("check that this is the file you meant; a chip has a table [mesh], an experiment the key task"))
 }
 

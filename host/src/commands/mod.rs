@@ -15,6 +15,7 @@ pub mod encode;
 pub mod estimate;
 pub mod firmware;
 pub mod inspect;
+pub mod quantize;
 pub mod rule;
 pub mod run;
 pub mod sweep;

@@ -7,6 +7,8 @@
 mod files;
 #[path = "nir/framework.rs"]
 mod framework;
+#[path = "nir/quant.rs"]
+mod quant;
 #[path = "nir/table.rs"]
 mod table;
 #[path = "nir/trained.rs"]
@@ -54,7 +56,13 @@ fn exporter(path: &Path, name: &str) -> Result<Outcome, String> {
     let row = index_row(path, name)?;
     let case = read_json(&path.with_file_name(row["json"].as_str().ok_or("the index row has no json")?))?;
     if case.get("predictions").is_some() {
-        return trained::float(&graph, &case, &profile(&row["profile"])?);
+        let profile = profile(&row["profile"])?;
+        let outcome = trained::float(&graph, &case, &profile)?;
+        let table = path.with_extension("quant.json");
+        if matches!(outcome, Outcome::Agrees) && table.is_file() {
+            quant::table(&graph, &case, &profile, &table)?;
+        }
+        return Ok(outcome);
     }
     match &row["profile"] {
         Value::Null => {

@@ -24,10 +24,38 @@ pub(crate) fn full_scale(case: &Value) -> Result<u64, String> {
     digits.parse().map_err(|_| format!("no full scale in {text}"))
 }
 
-/// The test images that can be had: those in the case, else the data set's.
+/// The test images that can be had: the data set's, else those in the case; where both are there they are the same.
 pub(crate) fn images(case: &Value) -> Result<Vec<Vec<u64>>, String> {
     let embedded = case["images"].as_array().map(Vec::as_slice).unwrap_or(&[]);
-    embedded.iter().map(|row| Ok(numbers(row)?.into_iter().map(|p| p as u64).collect())).collect()
+    let embedded: Vec<Vec<u64>> = embedded
+        .iter()
+        .map(|row| Ok(numbers(row)?.into_iter().map(|p| p as u64).collect()))
+        .collect::<Result<_, String>>()?;
+    let wanted = case["predictions"].as_array().map_or(0, Vec::len);
+    let Some(all) = data_set(case["data"].as_str().unwrap_or(""), wanted)? else { return Ok(embedded) };
+    match embedded.iter().zip(&all).position(|(a, b)| a != b) {
+        Some(i) => Err(format!("image {i} of the case is not that of the data set")),
+        None => Ok(all),
+    }
+}
+
+/// The first test images of the data set that the case names, in whole grey values; none where it is not here.
+fn data_set(named: &str, wanted: usize) -> Result<Option<Vec<Vec<u64>>>, String> {
+    let whole = |set: &synop::data::Dataset, full: f32| {
+        let row = |i: usize| set.row(i).iter().map(|v| (v * full).round() as u64).collect();
+        (0..set.len().min(wanted)).map(row).collect::<Vec<Vec<u64>>>()
+    };
+    if named.contains("digits") {
+        let digits = synop::data::digits::load().map_err(|e| e.to_string())?;
+        let rows = synop::data::digits::test_rows().map_err(|e| e.to_string())?;
+        return Ok(Some(whole(&digits.select(&rows), 1.0)));
+    }
+    let folder = synop::testing::data_dir();
+    if named.contains("MNIST") && folder.join("mnist").is_dir() {
+        let test = synop::data::mnist(&folder, false).map_err(|e| e.to_string())?;
+        return Ok(Some(whole(&test, 255.0)));
+    }
+    Ok(None)
 }
 
 /// Argmax, ties to the lowest index.

@@ -1,0 +1,172 @@
+//! `compile`, `estimate`, `quantize`, `compare` and `inspect` as a user types them.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// Runs synop from the root of the checkout.
+fn synop(arguments: &[&str]) -> Output {
+    let out = Command::new(env!("CARGO_BIN_EXE_synop")).current_dir(root()).args(arguments).output();
+    out.expect("synop starts")
+}
+
+/// What it prints with `--json`.
+fn json(arguments: &[&str]) -> Value {
+    let out = synop(&[arguments, &["--json"]].concat());
+    assert!(out.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&out.stderr));
+    serde_json::from_slice(&out.stdout).expect("one JSON object")
+}
+
+/// The error text of bad input.
+fn refused(arguments: &[&str]) -> String {
+    let out = synop(arguments);
+    let text = String::from_utf8_lossy(&out.stderr).into_owned();
+    assert_eq!(out.status.code(), Some(2), "{arguments:?}: {text}");
+    assert!(out.stdout.is_empty(), "{arguments:?}");
+    text
+}
+
+const DIGITS: &str = "tests/golden/nir/digits_snntorch.nir";
+const TEST_ROWS: [&str; 6] = ["--data", "digits", "--split", "test", "--encode", "rate:25"];
+
+#[test]
+fn the_digits_network_quantised_has_the_accuracy_of_its_table() {
+    let command = [&["quantize", DIGITS, "--bits", "16,8,6,4,3,2"], &TEST_ROWS[..]].concat();
+    let report = json(&command);
+    let runs = report["runs"].as_array().unwrap();
+    let table = std::fs::read(root().join("tests/golden/nir/digits_snntorch.quant.json")).unwrap();
+    let table: Value = serde_json::from_slice(&table).unwrap();
+    assert_eq!(runs.len(), 6);
+    for run in runs {
+        let expected = &table[run["label"].as_str().unwrap()];
+        assert_eq!(run["task"]["accuracy"], expected["accuracy"]);
+        assert_eq!(run["task"]["agreement"], expected["agreement_with_float"]);
+        assert_eq!(run["max_abs_v"], expected["max_abs_v"]);
+        assert_eq!(run["saturations"], 0);
+        assert_eq!(run["task"]["samples"], 397);
+    }
+    let warnings = runs[5]["warnings"].to_string();
+    assert!(warnings.contains("`lif2` is dead") && warnings.contains("under 4"), "{warnings}");
+    let float = &report["float"]["neurobench"];
+    // What the exporting framework counted, per image.
+    let acs = float["synaptic_operations"]["effective_acs"].as_f64().unwrap();
+    assert!((acs - 16698.544921875).abs() < 0.01, "{acs}");
+}
+
+#[test]
+fn an_image_and_its_network_give_the_same_report_for_any_number_of_threads() {
+    let folder = tempfile::tempdir().unwrap();
+    let image = folder.path().join("digits.image");
+    let image = image.to_str().unwrap();
+    json(&["compile", DIGITS, "-o", image, "--chip", "loihi1"]);
+    let reports = ["1", "2", "3"].map(|threads| {
+        let name = if threads == "3" { image } else { DIGITS };
+        let common = ["--threads", threads, "--chip", "loihi1", "--limit", "40"];
+        let mut report = json(&[&["estimate", name], &common[..], &TEST_ROWS[..]].concat());
+        for key in ["host", "warnings", "neurobench", "ann_equivalent"] {
+            report.as_object_mut().unwrap().remove(key);
+        }
+        let task = report["task"].as_object_mut().unwrap();
+        task.remove("agreement");
+        task.remove("accuracy_float");
+        report
+    });
+    assert_eq!(reports[0], reports[1]);
+    assert_eq!(reports[0], reports[2]);
+    let report = &reports[0];
+    assert!(report["energy"]["total_j"]["nominal"].as_f64().unwrap() > 0.0);
+    assert!(report["synops"]["effective"].as_u64() <= report["synops"]["stored"].as_u64());
+    assert!(report["latency"]["total_s"].as_f64().unwrap() > 0.0);
+    assert_eq!(report["image"]["weight_bits"], 8);
+}
+
+#[test]
+fn the_twin_repeats_what_the_users_framework_recorded_and_integers_differ_somewhere() {
+    let folder = tempfile::tempdir().unwrap();
+    let traces = folder.path().to_str().unwrap();
+    let own = "docs/src/own-network";
+    let (net, input) = (format!("{own}/net.nir"), format!("{own}/input.npy"));
+    json(&[
+        "quantize",
+        &net,
+        "--profile",
+        "snntorch",
+        "--input",
+        &input,
+        "--bits",
+        "16,4",
+        "--traces",
+        traces,
+    ]);
+    let recorded = format!("{own}/recorded.npz");
+    let trace = |label: &str| format!("{traces}/{label}.trace.json");
+    let compared = json(&["compare", &recorded, &trace("float")]);
+    assert_eq!(compared["equal"], true);
+    assert_eq!(compared["samples"], 8);
+    assert!(compared["spikes"].as_u64().unwrap() > 1000, "{compared}");
+    let out = synop(&["compare", &trace("float"), &trace("int4"), "--json"]);
+    assert_eq!(out.status.code(), Some(1));
+    let compared: Value = serde_json::from_slice(&out.stdout).unwrap();
+    let first = &compared["first"];
+    assert!(first["tick"].is_u64() && first["population"].is_string() && first["a"] != first["b"], "{first}");
+}
+
+#[test]
+fn inspect_suggests_a_profile_and_says_what_was_lost() {
+    let report = json(&["inspect", DIGITS]);
+    assert_eq!(report["kind"], "nir");
+    assert_eq!(report["origins"][0]["profile"], "snntorch");
+    assert!(report["origins"][0]["lost"].to_string().contains("reset"));
+    assert_eq!(json(&["inspect", "tests/golden/nir/nirdata_example.nird"])["kind"], "nirdata");
+}
+
+#[test]
+fn bad_input_is_refused_with_the_place_and_the_mend() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, bytes: &[u8]| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, bytes).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let rows = |command: &[&'static str]| [command, &TEST_ROWS[..]].concat();
+    for (command, parts) in [
+        (rows(&["estimate", "nowhere.nir"]), vec!["nowhere.nir", "mend"]),
+        (rows(&["estimate", "README.md"]), vec!["README.md", "not a network", "found", "nir.write"]),
+        (
+            rows(&["estimate", "tests/golden/nir/broken_norse_conv_partial.nir"]),
+            vec!["broken_norse_conv_partial.nir", "missing", "mend"],
+        ),
+        (rows(&["estimate", DIGITS, "--chip", "loihi9"]), vec!["loihi9"]),
+        (rows(&["quantize", DIGITS, "--bits", "17"]), vec!["--bits", "17", "2 to 16"]),
+        (rows(&["estimate", "tests/golden/nir/nir_lif_chain.nir"]), vec!["64 channels", "3"]),
+        (vec!["estimate", DIGITS], vec!["there is no input", "--data digits"]),
+        (vec!["estimate", DIGITS, "--data", "digits"], vec!["--encode", "rate:25"]),
+        (
+            vec!["estimate", DIGITS, "--data", "cifar", "--encode", "rate:5"],
+            vec!["--data", "cifar", "digits"],
+        ),
+        (vec!["compare", "README.md", "README.md"], vec!["README.md", "expected", "trace"]),
+    ] {
+        let text = refused(&command);
+        for part in parts {
+            assert!(text.contains(part), "{command:?}: `{part}` is not in: {text}");
+        }
+    }
+    for (name, bytes, parts) in [
+        ("short.npy", b"\x93NUMPY\x01\x00".as_slice(), vec!["short.npy", "truncated"]),
+        ("events.csv", b"t,neuron\n0,1\n1,64\n", vec!["events.csv", "line 3", "below 64"]),
+        ("empty.csv", b"", vec!["empty.csv", "no events"]),
+        ("noise.bin", b"\xff\xfe\x00", vec!["noise.bin", "npy, npz, CSV"]),
+    ] {
+        let path = write(name, bytes);
+        let text = refused(&["estimate", DIGITS, "--input", &path]);
+        for part in parts {
+            assert!(text.contains(part), "{name}: `{part}` is not in: {text}");
+        }
+    }
+}
