@@ -21,7 +21,7 @@ pub struct ProfileArgs {
     #[arg(long, value_name = "NAME", value_parser = clap::builder::PossibleValuesParser::new(profile::NAMES))]
     pub profile: Option<String>,
     /// Step, in the unit of the file's time constants
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     pub dt: Option<String>,
     /// Rule of leaky neurons
     #[arg(long, value_name = "RULE", value_parser = ["euler", "exact", "jump_exp"])]

@@ -20,7 +20,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use synop_model::nir::data::Recording;
+use synop_model::nir::data::{Event, Observable, Recording};
 
 use crate::data::npy;
 use crate::input::npz;
@@ -126,11 +126,12 @@ impl Trace {
         }
     }
 
-    /// Reads a trace, or a recording of spikes (npy, npz, NIRData), known by its content.
+    /// Reads a trace, or a recording of spikes (npy, npz, NIRData), known by its content. `tick` is the length of a
+    /// tick in the unit of recorded events.
     ///
     /// # Errors
     /// Bad input: the file is none of these, or its numbers do not fit together.
-    pub fn read(path: &Path, bytes: &[u8]) -> Result<Self, Failure> {
+    pub fn read(path: &Path, bytes: &[u8], tick: f64) -> Result<Self, Failure> {
         if bytes.starts_with(b"\x93NUMPY") {
             let array = npy::parse(bytes).map_err(|found| npy::refused(path, &found))?;
             let name = path.file_stem().and_then(|n| n.to_str()).unwrap_or("output").to_owned();
@@ -140,7 +141,7 @@ impl Trace {
             return from_arrays(path, npz::parse(bytes).map_err(|found| npz::refused(path, &found))?);
         }
         if bytes.starts_with(b"\x89HDF") {
-            return from_recording(path, bytes);
+            return from_recording(path, bytes, tick);
         }
         let trace: Trace = serde_json::from_slice(bytes).map_err(|error| {
             Failure::bad_input("not a trace that can be read")
@@ -218,12 +219,33 @@ impl Trace {
         Ok(text)
     }
 
-    /// Writes the file whole.
+    /// Writes the file whole: NIRData where the name ends in `.nird` or `.h5` (spikes only, a tick is 1), else JSON.
     ///
     /// # Errors
     /// The work failed: the file cannot be written.
     pub fn write(&self, path: &Path) -> Result<(), Failure> {
+        if path.extension().is_some_and(|e| e == "nird" || e == "h5") {
+            let bytes = self.recording().to_bytes().map_err(Failure::work)?;
+            return files::write(path, bytes);
+        }
         files::write(path, self.to_json()?)
+    }
+
+    /// The spikes as NIRData: one observable `spikes` per population, in ticks.
+    pub fn recording(&self) -> Recording {
+        let mut recording = Recording::default();
+        let t_max = self.samples.iter().map(|s| s.ticks).max().unwrap_or(0) as f64;
+        for (number, population) in self.populations.iter().enumerate() {
+            let own = |sample: &Sample| -> Vec<Event> {
+                let mine = sample.spikes.iter().filter(|s| s.1 as usize == number);
+                mine.map(|s| Event { neuron: s.2 as usize, time: s.0.into(), value: s.3.into() }).collect()
+            };
+            let samples: Vec<Vec<Event>> = self.samples.iter().map(own).collect();
+            let valued = samples.iter().flatten().any(|e| e.value != 1.0);
+            let observable = Observable::Events { neurons: population.size, t_max, samples, valued };
+            recording.nodes.entry(population.name.clone()).or_default().insert("spikes".into(), observable);
+        }
+        recording
     }
 
     /// Compares what both have: populations by name (a single unnamed recording with the other's last), samples by
@@ -440,7 +462,7 @@ fn add(trace: &mut Trace, number: usize, more: Sample) {
 }
 
 /// The spikes of every node of a NIRData file.
-fn from_recording(path: &Path, bytes: &[u8]) -> Result<Trace, Failure> {
+fn from_recording(path: &Path, bytes: &[u8], tick: f64) -> Result<Trace, Failure> {
     let recording = Recording::from_bytes(bytes.to_vec(), Default::default())
         .map_err(|error| Failure::bad_input(error).file(path).expected("NIRData with recorded spikes"))?;
     let mut trace = from_arrays(path, Vec::new())?;
@@ -448,7 +470,13 @@ fn from_recording(path: &Path, bytes: &[u8]) -> Result<Trace, Failure> {
         let Some(observable) = observables.get("spikes").or_else(|| observables.values().next()) else {
             continue;
         };
-        let Some(grid) = observable.to_grid(1.0) else { continue };
+        let grid = observable.to_grid(tick).ok_or_else(|| {
+            Failure::bad_input("the recording does not fit into ticks")
+                .file(path)
+                .place(format_args!("node `{node}`"))
+                .found(format_args!("--tick {tick:e}"))
+                .mend("give --tick, the length of a tick in the recording's unit of time")
+        })?;
         let (ticks, size) =
             (grid.shape().get(1).copied().unwrap_or(0), grid.shape().iter().skip(2).product());
         let number = trace.populations.len() as u32;
@@ -469,4 +497,67 @@ pub fn is_trace(value: &Value) -> bool {
 fn json(value: &impl Serialize) -> Result<String, Failure> {
     serde_json::to_string(value)
         .map_err(|error| Failure::work(format_args!("the trace is not JSON: {error}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn trace(spikes: Vec<Spike>, membrane: f64) -> Trace {
+        let population = |name: &str, size| Population { name: name.into(), size, unit: None };
+        let sample = Sample {
+            ticks: 3,
+            spikes,
+            membranes: vec![
+                vec![Vec::new(), vec![0.0, 0.5]],
+                vec![Vec::new(), vec![membrane, 0.0]],
+                vec![Vec::new(), vec![0.0, 0.0]],
+            ],
+        };
+        Trace {
+            schema: SCHEMA.into(),
+            source: "test".into(),
+            sha256: String::new(),
+            populations: vec![population("input", 4), population("out", 2)],
+            samples: vec![sample.clone(), sample],
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_read_again_and_equals_itself() {
+        let a = trace(vec![(0, 0, 3, 1), (1, 1, 0, 2), (2, 1, 1, 1)], 0.25);
+        let path = Path::new("t.json");
+        let again = Trace::read(path, a.to_json().unwrap().as_bytes(), 1.0).unwrap();
+        assert_eq!(again, a);
+        assert_eq!(a.compare(&again, 0.0).first, None);
+        // NIRData keeps the spikes.
+        let bytes = a.recording().to_bytes().unwrap();
+        let again = Trace::read(Path::new("t.nird"), &bytes, 1.0).unwrap();
+        let compared = a.compare(&again, 0.0);
+        assert_eq!((compared.first, compared.spikes), (None, 8));
+    }
+
+    #[test]
+    fn the_first_difference_names_tick_population_neuron_and_both_values() {
+        let a = trace(vec![(0, 0, 3, 1), (2, 1, 0, 1)], 0.25);
+        let b = trace(vec![(0, 0, 3, 1), (2, 1, 0, 2), (2, 1, 1, 1)], 0.25);
+        let found = a.compare(&b, 0.0);
+        let first = found.first.unwrap();
+        assert_eq!((first.sample, first.tick, first.population.as_str(), first.neuron), (0, 2, "out", 0));
+        assert_eq!((first.quantity, first.a, first.b, found.mismatches), ("spikes", 1.0, 2.0, 4));
+        let first = a.compare(&trace(a.samples[0].spikes.clone(), 0.26), 0.001).first.unwrap();
+        assert_eq!((first.quantity, first.tick, first.neuron), ("membrane", 1, 0));
+        assert_eq!(a.compare(&trace(a.samples[0].spikes.clone(), 0.26), 0.1).first, None);
+    }
+
+    #[test]
+    fn a_trace_that_contradicts_itself_is_refused_with_its_place() {
+        for spikes in
+            [vec![(3, 1, 0, 1)], vec![(0, 2, 0, 1)], vec![(0, 1, 2, 1)], vec![(1, 1, 0, 1), (0, 1, 0, 1)]]
+        {
+            let text = trace(spikes, 0.0).to_json().unwrap();
+            let failure = Trace::read(Path::new("t.json"), text.as_bytes(), 1.0).unwrap_err();
+            assert!(failure.to_string().contains("samples[0].spikes"), "{failure}");
+        }
+    }
 }

@@ -143,7 +143,11 @@ fn bad_input_is_refused_with_the_place_and_the_mend() {
         ),
         (rows(&["estimate", DIGITS, "--chip", "loihi9"]), vec!["loihi9"]),
         (rows(&["quantize", DIGITS, "--bits", "17"]), vec!["--bits", "17", "2 to 16"]),
-        (rows(&["estimate", "tests/golden/nir/nir_lif_chain.nir"]), vec!["64 channels", "3"]),
+        (
+            rows(&["estimate", "tests/golden/nir/nir_lif_chain.nir"]),
+            vec!["does not fix the step", "`lif2`", "--dt"],
+        ),
+        (rows(&["estimate", "tests/golden/nir/norse_libox.nir"]), vec!["64 channels", "6, as Input `input`"]),
         (vec!["estimate", DIGITS], vec!["there is no input", "--data digits"]),
         (vec!["estimate", DIGITS, "--data", "digits"], vec!["--encode", "rate:25"]),
         (

@@ -55,7 +55,7 @@ pub enum LowerError {
     NoInput,
 }
 
-/// Most synapses of a network.
+/// Most synapses of a network; at 16 bytes each they take 2 GiB in floats.
 pub const MOST_SYNAPSES: usize = 1 << 27;
 
 /// A gain this close to one is one: exporters compute it in 32 bits.
@@ -159,7 +159,8 @@ impl FloatNetwork {
             network: Self::empty(),
             of_node: BTreeMap::new(),
             gain: Vec::new(),
-            synapses: 0,
+            followed: 0,
+            kept: 0,
         };
         build.populations()?;
         build.stages();
@@ -192,7 +193,9 @@ struct Build<'g> {
     of_node: BTreeMap<usize, usize>,
     /// Gain of the input of each population, per neuron.
     gain: Vec<Vec<f64>>,
-    synapses: usize,
+    /// Terms that were followed, and synapses that are kept.
+    followed: usize,
+    kept: usize,
 }
 
 /// Where a value stands on its way through stateless nodes.
@@ -362,8 +365,12 @@ impl Build<'_> {
     }
 
     fn count(&mut self, terms: usize) -> Result<(), LowerError> {
-        self.synapses += terms;
-        if self.synapses > 8 * MOST_SYNAPSES { Err(LowerError::TooLarge(MOST_SYNAPSES)) } else { Ok(()) }
+        self.followed += terms;
+        if self.followed > 8 * MOST_SYNAPSES || self.kept > MOST_SYNAPSES {
+            Err(LowerError::TooLarge(MOST_SYNAPSES))
+        } else {
+            Ok(())
+        }
     }
 
     fn collect(
@@ -396,6 +403,7 @@ impl Build<'_> {
         if !projection.layer.split('|').any(|l| l == layer) {
             projection.layer = format!("{}|{layer}", projection.layer);
         }
+        self.kept += terms.len();
         self.count(terms.len())
     }
 

@@ -423,6 +423,14 @@ impl Layer<'_> {
                     self.options.bits
                 ));
         }
+        if self.dynamics.threshold.is_some()
+            && let Some(most) = distinct(&lif.threshold).into_iter().max().filter(|t| *t >= lif.range.1)
+        {
+            warnings.push(format!(
+                "population `{name}`: the threshold is {most} units at {} bits, and a membrane of {} bits ends at {}: it can never spike (more --state-bits, or fewer bits)",
+                self.options.bits, self.options.state_bits, lif.range.1
+            ));
+        }
         if self.dynamics.decay.iter().any(|a| *a < 0.0) {
             warnings.push(format!("population `{name}`: a negative decay (dt above tau) became 0"));
         }

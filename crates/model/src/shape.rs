@@ -50,14 +50,15 @@ pub struct Shapes {
     pub notes: Vec<String>,
 }
 
-const MOST: usize = 1 << 28;
+/// Most values of all signals of a graph together; with their state they take about 2 GiB.
+pub const MOST_VALUES: usize = 1 << 24;
 
 impl Shapes {
     /// Infers all shapes. `order` lists every node after those that feed it without delay.
     pub fn infer(graph: &FlatGraph, order: &[usize]) -> Result<Self, ShapeError> {
         let n = graph.nodes.len();
         let mut found: Vec<Option<(Vec<usize>, Vec<usize>)>> = vec![None; n];
-        let mut notes = Vec::new();
+        let (mut notes, mut values) = (Vec::new(), 0usize);
         // A node fed only over cycles gets its shape on a later pass.
         for _pass in 0..3 {
             for &i in order {
@@ -75,7 +76,9 @@ impl Shapes {
                 };
                 if let Some(input) = input {
                     let (input, output) = through(name, node, input, &mut notes)?;
-                    if count(&output).is_none_or(|c| c > MOST) {
+                    let sizes = [&input, &output].map(|s| count(s).unwrap_or(usize::MAX));
+                    values = sizes.iter().fold(values, |sum, n| sum.saturating_add(*n));
+                    if values > MOST_VALUES {
                         return Err(ShapeError::TooLarge { node: name.clone(), shape: output });
                     }
                     if let Some(place) = found.get_mut(i) {

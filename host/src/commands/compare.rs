@@ -27,6 +27,9 @@ pub struct Args {
     /// Membranes, and numbers of reports, may differ by this much
     #[arg(long, default_value_t = 0.0, value_name = "X")]
     tolerance: f64,
+    /// Length of a tick in the unit of recorded events (NIRData)
+    #[arg(long, default_value_t = 1.0, value_name = "TIME")]
+    tick: f64,
 }
 
 #[derive(Serialize)]
@@ -63,7 +66,12 @@ enum Side {
 /// # Errors
 /// Bad input: a file cannot be read, or the two are of different kinds. The work failed: they differ.
 pub fn run(args: &Args, common: &Common) -> Result<(), Failure> {
-    let found = match (read(&args.a)?, read(&args.b)?) {
+    if !(args.tick > 0.0 && args.tick.is_finite()) {
+        return Err(Failure::bad_input("the length of a tick must be positive")
+            .place("--tick")
+            .found(args.tick));
+    }
+    let found = match (read(&args.a, args.tick)?, read(&args.b, args.tick)?) {
         (Side::Trace(a), Side::Trace(b)) => {
             let compared = a.compare(&b, args.tolerance);
             if compared.populations.is_empty() || compared.samples == 0 {
@@ -101,7 +109,7 @@ pub fn run(args: &Args, common: &Common) -> Result<(), Failure> {
     if found.equal { Ok(()) } else { Err(Failure::work("they differ")) }
 }
 
-fn read(path: &Path) -> Result<Side, Failure> {
+fn read(path: &Path, tick: f64) -> Result<Side, Failure> {
     let bytes = files::read(path)?;
     let begins = bytes.iter().find(|b| !b.is_ascii_whitespace());
     if begins == Some(&b'{') {
@@ -116,7 +124,7 @@ fn read(path: &Path) -> Result<Side, Failure> {
             return Ok(Side::Report(value));
         }
     }
-    Trace::read(path, &bytes).map(Side::Trace)
+    Trace::read(path, &bytes, tick).map(Side::Trace)
 }
 
 /// Every key whose value differs, but those that differ from run to run (`host`, `tool`).

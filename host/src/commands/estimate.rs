@@ -31,7 +31,7 @@ pub struct Args {
     /// Bits of a weight [default: 8]
     #[arg(long, value_name = "N")]
     bits: Option<u32>,
-    /// Write spikes, sample by sample, to this file (see synop compare)
+    /// Write spikes, sample by sample, to this file: JSON (see synop compare), or NIRData if it ends in .nird
     #[arg(long, value_name = "FILE")]
     trace: Option<PathBuf>,
     /// Keep membranes in the trace as well

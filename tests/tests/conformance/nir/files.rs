@@ -2,8 +2,12 @@
 
 use crate::Outcome;
 use std::path::Path;
+use synop_model::lower::FloatNetwork;
 use synop_model::nir::data::Recording;
 use synop_model::nir::{Graph, Limits, Node};
+use synop_model::profile::Profile;
+use synop_model::quantize::{Options, quantize};
+use synop_model::twin::Twin;
 
 const MUTATIONS: u64 = 1000;
 
@@ -153,9 +157,13 @@ pub(crate) fn mutations(path: &Path) -> Result<(), String> {
     }
     let bytes = std::fs::read(path).map_err(|e| e.to_string())?;
     each_mutation(&bytes, |mutated| {
-        Graph::from_bytes(mutated, Limits::default())
-            .and_then(|g| g.flatten().map(|_| ()))
-            .map_err(|e| e.to_string())
+        let graph = Graph::from_bytes(mutated, Limits::default()).map_err(|e| e.to_string())?;
+        let flat = graph.flatten().map_err(|e| e.to_string())?;
+        // What can be read must also be refused or taken by all that works on it.
+        let profile = Profile::named("nir-euler").map_err(|e| e.to_string())?;
+        Twin::new(&flat, &profile).map_err(|e| e.to_string())?;
+        let float = FloatNetwork::of(&flat, &profile).map_err(|e| e.to_string())?;
+        quantize(&float, &Options::bits(8)).map(|_| ()).map_err(|e| e.to_string())
     })
 }
 
@@ -168,7 +176,8 @@ fn each_mutation(bytes: &[u8], read: impl Fn(Vec<u8>) -> Result<(), String>) -> 
             && !(text.contains('/')
                 || text.contains('`')
                 || text.contains("edge")
-                || text.contains("the graph"))
+                || text.contains("the graph")
+                || text.contains("the file does not fix the step"))
         {
             return Err(format!("mutation {round}: the error names no place: {text}"));
         }

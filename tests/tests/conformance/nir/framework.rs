@@ -1,6 +1,6 @@
 //! The float twin against recorded outputs: spikes exactly, membranes to 1e-5.
 
-use super::table::{compare, is_whole, size, steps};
+use super::table::{compare, is_whole, numbers, size, steps};
 use crate::Outcome;
 use serde_json::Value;
 use std::cell::Cell;
@@ -129,6 +129,26 @@ pub(crate) fn recorded(graph: &Graph, case: &Value, profile: &Profile) -> Result
     }
     run(&flat, case, profile, &records)?;
     Ok(Outcome::Agrees)
+}
+
+/// What the case and its row say of the recorded output: how many values, their sum, their largest.
+pub(crate) fn totals(case: &Value, row: &Value) -> Result<(), String> {
+    let Some(output) = case.get("output") else { return Ok(()) };
+    let values = numbers(output)?;
+    let near = |what: &str, found: f64, stated: &Value| match stated.as_f64() {
+        Some(stated) if (stated - found).abs() > 1e-4 * found.abs().max(1.0) => {
+            Err(format!("{what}: {stated}, the output gives {found}"))
+        }
+        _ => Ok(()),
+    };
+    near("output_values", values.len() as f64, &row["output_values"])?;
+    for (profile, check) in case["profile_check"].as_object().into_iter().flatten() {
+        near(&format!("{profile}: of"), values.len() as f64, &check["of"])?;
+        near(&format!("{profile}: fw_total"), values.iter().sum(), &check["fw_total"])?;
+        let most = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        near(&format!("{profile}: fw_max"), most, &check["fw_max"])?;
+    }
+    Ok(())
 }
 
 /// Graphs made from NIR itself: several profiles, every node.

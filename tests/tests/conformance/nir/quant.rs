@@ -10,7 +10,7 @@ use synop_model::image::write;
 use synop_model::lower::FloatNetwork;
 use synop_model::nir::{FlatGraph, Graph};
 use synop_model::placement::Placement;
-use synop_model::profile::Profile;
+use synop_model::profile::{Profile, Reset};
 use synop_model::quantize::{Options, Quantized, quantize};
 
 /// Checks every width of the table, on one core and spread over three.
@@ -19,6 +19,7 @@ pub(crate) fn table(graph: &Graph, case: &Value, profile: &Profile, path: &Path)
     let flat = graph.flatten().map_err(|e| e.to_string())?;
     let float = FloatNetwork::of(&flat, profile).map_err(|e| e.to_string())?;
     let inputs = inputs(case)?;
+    statements(&table, case, profile, path)?;
     let widths = table.as_object().ok_or("the table is no object")?;
     let mut seen = 0;
     for (key, expected) in widths {
@@ -36,6 +37,27 @@ pub(crate) fn table(graph: &Graph, case: &Value, profile: &Profile, path: &Path)
         }
     }
     if seen == 0 { Err("the table has no widths".into()) } else { Ok(()) }
+}
+
+/// What the table says of itself: its network, steps, reset and float accuracy.
+fn statements(table: &Value, case: &Value, profile: &Profile, path: &Path) -> Result<(), String> {
+    let network = path.with_extension("").with_extension("nir");
+    let name = network.file_name().and_then(|n| n.to_str()).unwrap_or_default();
+    if table["of"].as_str().is_some_and(|of| of != name) {
+        return Err(format!("of {}, expected {name}", table["of"]));
+    }
+    if table["T"] != case["T"] {
+        return Err(format!("T {}, the case has {}", table["T"], case["T"]));
+    }
+    let reset = match profile.reset {
+        Reset::Value => "value",
+        Reset::Subtract => "subtract",
+        Reset::None => "none",
+    };
+    if table["mode"].as_str().is_some_and(|mode| !mode.starts_with(reset)) {
+        return Err(format!("mode {}, the profile has {reset}", table["mode"]));
+    }
+    number("float_accuracy", case["accuracy"].as_f64().unwrap_or(f64::NAN), table, 1e-12)
 }
 
 fn inputs(case: &Value) -> Result<Inputs, String> {

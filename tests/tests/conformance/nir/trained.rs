@@ -3,7 +3,7 @@
 use super::table::{compare, numbers, size, steps};
 use crate::Outcome;
 use serde_json::Value;
-use synop_model::nir::{FlatGraph, Graph};
+use synop_model::nir::{FlatGraph, Graph, Node};
 use synop_model::profile::Profile;
 use synop_model::twin::Twin;
 
@@ -94,12 +94,14 @@ pub(crate) fn float(graph: &Graph, case: &Value, profile: &Profile) -> Result<Ou
         return Ok(Outcome::Skipped("its images are in no data set that can be read here".into()));
     }
     let trace = &case["trace_first2"];
+    let mut means = Means::of(&flat, images.len());
     for (i, pixels) in images.iter().enumerate() {
         let code = rate_code(pixels, ticks, full);
         twin.reset();
         let mut counts = Counts { output: vec![0.0; twin.output(last).len()], hidden: 0.0 };
         for (t, x) in code.iter().enumerate() {
             twin.step(&[x]).map_err(|e| e.to_string())?;
+            means.step(x, &twin, last, &hidden);
             for (c, s) in counts.output.iter_mut().zip(twin.output(last)) {
                 *c += s;
             }
@@ -110,7 +112,66 @@ pub(crate) fn float(graph: &Graph, case: &Value, profile: &Profile) -> Result<Ou
         }
         check_image(&counts, case, i, twin.margin())?;
     }
+    if images.len() == case["predictions"].as_array().map_or(0, Vec::len) {
+        means.check(case)?;
+    }
+    if let Some(stated) =
+        case["n_test"].as_u64().filter(|n| Some(*n as usize) != case["labels"].as_array().map(Vec::len))
+    {
+        return Err(format!("n_test {stated}, another number of labels"));
+    }
     check_accuracy(case)
+}
+
+/// Spikes and synaptic events of all images, whose means the case states in 32 bits.
+struct Means {
+    images: f64,
+    sums: [f64; 4],
+    /// Outputs that each node reaches over weights, without delay or cycle.
+    fan_out: Vec<f64>,
+    inputs: Vec<usize>,
+}
+
+const MEANS: [&str; 4] = [
+    "input_spikes_mean_per_image",
+    "hidden_spikes_mean_per_image",
+    "output_spikes_mean_per_image",
+    "synaptic_events_mean_per_image",
+];
+
+impl Means {
+    fn of(flat: &FlatGraph, images: usize) -> Self {
+        let outputs = |i: usize| match &flat.nodes[i].1 {
+            Node::Linear { weight } | Node::Affine { weight, .. } => {
+                weight.shape().iter().rev().nth(1).copied().unwrap_or(0) as f64
+            }
+            _ => 0.0,
+        };
+        let fan_out = (0..flat.nodes.len()).map(|i| flat.targets(i).map(outputs).sum()).collect();
+        Self { images: images as f64, sums: [0.0; 4], fan_out, inputs: flat.inputs.clone() }
+    }
+
+    fn step(&mut self, x: &[f64], twin: &Twin, last: usize, hidden: &[usize]) {
+        let spikes = |i: usize| twin.output(i).iter().sum::<f64>();
+        let own: f64 = hidden.iter().map(|h| spikes(*h)).sum();
+        let events: f64 = hidden.iter().map(|h| spikes(*h) * self.fan_out[*h]).sum();
+        let input: f64 = x.iter().sum();
+        let first: f64 = self.inputs.iter().map(|i| self.fan_out[*i]).sum();
+        for (sum, n) in self.sums.iter_mut().zip([input, own, spikes(last), events + input * first]) {
+            *sum += n;
+        }
+    }
+
+    fn check(&self, case: &Value) -> Result<(), String> {
+        for (key, sum) in MEANS.iter().zip(self.sums) {
+            let (Some(stated), found) = (case[*key].as_f64(), sum / self.images) else { continue };
+            // A single image that differs by a rounding error moves a mean by less than this.
+            if (stated - found).abs() > 2e-6 * stated.abs() + 2.0 / self.images {
+                return Err(format!("{key}: {found}, expected {stated}"));
+            }
+        }
+        Ok(())
+    }
 }
 
 fn check_trace(
