@@ -1,5 +1,7 @@
 //! Studies of fixed points: a table, a picture and a few named numbers each.
 
+pub mod integer;
+
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use std::path::Path;

@@ -1,14 +1,14 @@
 //! `synop attractor`: theory and simulation of the fixed points of binary asymmetric networks.
 
 use synop_attractor::chain::{self, Layers};
-use synop_attractor::ensemble::{Effort, Summary, converge};
+use synop_attractor::ensemble::{Effort, Summary, converge, half_point};
 use synop_attractor::network::{Recipe, stream};
 use synop_attractor::relax::Schedule;
 use synop_attractor::sparse::{self, Pattern};
 use synop_attractor::{basin, belief, cluster, entropy, enumerate, hetero};
 
 use crate::Failure;
-use crate::attractor::{Study, phases, refused};
+use crate::attractor::{Study, integer, phases, refused};
 use crate::cli::Common;
 use crate::plot::Xy;
 use crate::progress::Progress;
@@ -50,8 +50,11 @@ enum What {
         #[arg(long, value_delimiter = ',', default_values_t = [0.0, 0.1, 0.25, 0.5, 1.0])]
         self_coupling: Vec<f64>,
     },
-    /// Relax random states of random networks
-    #[command(after_help = "Examples:\n  synop attractor relax --neurons 100,400 --schedule async_perm")]
+    /// Relax random states of random networks, in float and with couplings of a few bits on the integer machine
+    #[command(after_help = "\
+Examples:
+  synop attractor relax --neurons 100,400 --schedule async_perm
+  synop attractor relax --neurons 400 --bits 16,8,4")]
     Relax {
         #[command(flatten)]
         dynamics: Dynamics,
@@ -62,6 +65,10 @@ enum What {
         #[arg(long, value_delimiter = ',',
             default_values_t = [0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.2])]
         self_coupling: Vec<f64>,
+        /// Also on the integer machine, with couplings of these widths
+        #[arg(long, value_delimiter = ',', value_name = "BITS",
+            value_parser = clap::value_parser!(u32).range(2..=16))]
+        bits: Vec<u32>,
     },
     /// Typical and largest local entropy against distance
     #[command(after_help = "Examples:\n  synop attractor local-entropy --self-coupling 0.05,0.1")]
@@ -182,7 +189,8 @@ struct Dynamics {
 }
 
 impl Dynamics {
-    fn run(&self, recipe: &Recipe, seed: u64) -> Result<Summary, Failure> {
+    /// Relaxes in float, or with couplings of `bits` bits on the integer machine.
+    fn run(&self, recipe: &Recipe, bits: Option<u32>, seed: u64) -> Result<Summary, Failure> {
         let schedule = Schedule::from_name(&self.schedule).ok_or_else(|| {
             Failure::bad_input("no such order of updates")
                 .place("--schedule")
@@ -190,7 +198,10 @@ impl Dynamics {
                 .expected("async_perm, async_replace or sync")
         })?;
         let effort = Effort { samples: self.samples, sweeps: self.sweeps, seed };
-        converge(recipe, schedule, effort).map_err(refused)
+        match bits {
+            Some(bits) => integer::converge(recipe, schedule, effort, bits),
+            None => converge(recipe, schedule, effort).map_err(refused),
+        }
     }
 }
 
@@ -213,7 +224,9 @@ fn study(what: &What, seed: u64) -> Result<Study, Failure> {
         What::Enumerate { neurons, samples, self_coupling } => {
             enumerated(*neurons, *samples, self_coupling, seed)
         }
-        What::Relax { dynamics, neurons, self_coupling } => relaxed(dynamics, neurons, self_coupling, seed),
+        What::Relax { dynamics, neurons, self_coupling, bits } => {
+            relaxed(dynamics, neurons, self_coupling, bits, seed)
+        }
         What::LocalEntropy { self_coupling } => local_entropy(self_coupling, seed),
         What::Rbp { neurons, samples, steps, self_coupling } => {
             searched(*neurons, *samples, *steps, self_coupling, seed)
@@ -273,20 +286,33 @@ fn enumerated(neurons: usize, samples: usize, couplings: &[f64], seed: u64) -> R
     Ok(study.finished())
 }
 
-fn relaxed(dynamics: &Dynamics, sizes: &[usize], couplings: &[f64], seed: u64) -> Result<Study, Failure> {
-    let columns = ["N", "J_D", "converged", "two-cycles", "median sweeps", "residual"];
+fn relaxed(
+    dynamics: &Dynamics,
+    sizes: &[usize],
+    couplings: &[f64],
+    bits: &[u32],
+    seed: u64,
+) -> Result<Study, Failure> {
+    let columns = [":couplings", "N", "J_D", "converged", "two-cycles", "median sweeps", "residual"];
     let mut study = Study::new("relax", "Relaxation of random states", seed, &columns);
     let mut plot = Xy::new("Relaxations that converge", "self-coupling", "fraction").y_range(0.0, 1.0);
-    let progress = Progress::new("points", (sizes.len() * couplings.len()) as u64);
+    let widths: Vec<Option<u32>> = std::iter::once(None).chain(bits.iter().copied().map(Some)).collect();
+    let progress = Progress::new("points", (widths.len() * sizes.len() * couplings.len()) as u64);
     for &n in sizes {
-        let mut curve = Vec::new();
-        for &j in couplings {
-            let s = dynamics.run(&Recipe::module(n, j), seed)?;
-            curve.push((j, s.converged));
-            study.row(summary_row(vec![n.into(), j.into()], &s));
-            progress.add(1, 0);
+        for &width in &widths {
+            let name = width.map_or("float".to_owned(), |bits| format!("int{bits}"));
+            let mut curve = Vec::new();
+            for &j in couplings {
+                let s = dynamics.run(&Recipe::module(n, j), width, seed)?;
+                curve.push((j, s.converged));
+                study.row(summary_row(vec![name.as_str().into(), n.into(), j.into()], &s));
+                progress.add(1, 0);
+            }
+            if let Some(half) = half_point(&curve) {
+                study.value(&format!("half converge, {name}, N={n}, {} sweeps", dynamics.sweeps), half);
+            }
+            plot = plot.line(&format!("{name}, N={n}"), curve);
         }
-        plot = plot.line(&format!("N={n}"), curve);
     }
     progress.finish();
     study.picture(plot);
@@ -366,7 +392,7 @@ fn chained(
         for &link in links {
             let entropy = chain::entropy(Layers::Count(count), self_coupling, link).map_err(refused)?;
             let recipe = Recipe { layers: count, link, ..Recipe::module(neurons, self_coupling) };
-            let s = dynamics.run(&recipe, seed)?;
+            let s = dynamics.run(&recipe, None, seed)?;
             curve.push((link, s.converged));
             study.row(summary_row(vec![count.into(), link.into(), entropy.into()], &s));
             progress.add(1, 0);
@@ -399,7 +425,7 @@ fn excited(
         for &strength in strengths {
             let entropy = sparse::entropy(pattern, strength).map_err(refused)?;
             let recipe = Recipe { excitation: Some((pattern, strength)), ..Recipe::module(neurons, 0.0) };
-            let s = dynamics.run(&recipe, seed)?;
+            let s = dynamics.run(&recipe, None, seed)?;
             curve.push((strength, s.converged));
             study.row(summary_row(vec![name.as_str().into(), strength.into(), entropy.into()], &s));
         }
@@ -422,7 +448,7 @@ fn symmetric(
     for &eta in fractions {
         let entropy = entropy::symmetric_entropy(self_coupling, eta).map_err(refused)?;
         let recipe = Recipe { symmetry: eta, ..Recipe::module(neurons, self_coupling) };
-        let s = dynamics.run(&recipe, seed)?;
+        let s = dynamics.run(&recipe, None, seed)?;
         fixed.push((eta, s.converged));
         cycles.push((eta, s.two_cycles));
         study.row(summary_row(vec![eta.into(), entropy.into()], &s));
