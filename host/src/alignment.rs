@@ -7,8 +7,30 @@
 //! and what the study left out is tried: frozen weights under a switched drive, valid baselines,
 //! distractors in the binding task.
 
+mod binding;
+mod cartpole;
+mod codes;
 mod drive;
 mod features;
+mod integer;
+mod landscape;
+mod point;
+mod policy;
+mod reward;
+#[cfg(test)]
+mod tests;
+mod transition;
 
+pub use binding::{Binding, accuracy_of_the_mean};
+pub use cartpole::{CartPole, MOST_STEPS};
+pub use codes::{CodePoint, code_point};
 pub use drive::{Drive, grid_of};
 pub use features::{Archive, Embedding, Exported, Features};
+pub use integer::{Emulation, Integer, Price, float_network};
+pub use landscape::{Local, Method, Plan, Point, Set, Switched, exponents};
+pub use point::{
+    Behaviour, Course, OnMachine, Recipe, STATE_SHIFT, Select, as_trained, classes, on_machine, robustness,
+};
+pub use policy::{Agent, OnChip, Played, StateEncoder, train_agent};
+pub use reward::learn_on_chip;
+pub use transition::{Logistic, PowerLaw, fit_logistic, fit_power, logistic, mean_and_deviation};

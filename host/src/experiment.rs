@@ -40,6 +40,10 @@
 //! [`Context::resolve`]. A task that runs for minutes saves its state now and then with [`Context::checkpoint`] and
 //! goes on from it, bit for bit, after a kill.
 
+pub mod alignment;
+pub mod alignment_codes;
+pub mod binding;
+pub mod cartpole;
 pub mod checkpoint;
 mod file;
 pub mod local;
@@ -63,7 +67,13 @@ pub(crate) use plan::require_memory;
 pub use plan::{Ready, State, plan};
 
 /// The tasks, one line each; alphabetical by name.
-pub static TASKS: &[Task] = &[Task::of::<local::LocalLearning>()];
+pub static TASKS: &[Task] = &[
+    Task::of::<alignment::Landscape>(),
+    Task::of::<alignment_codes::Codes>(),
+    Task::of::<binding::FeatureBinding>(),
+    Task::of::<cartpole::CartPoleTask>(),
+    Task::of::<local::LocalLearning>(),
+];
 
 /// What a task implements, for the struct that its file's keys are read into.
 ///

@@ -26,6 +26,7 @@ pub use fit::{
 };
 pub use grid::{InputGrid, round_network, weight_limit, weight_step};
 pub use kernels::Entry;
+pub(crate) use network::unit;
 pub use network::{Connection, Dense, Layer, Network, Neuron};
 pub use pass::{SpikeFlips, Surrogate, Tape, forward};
 pub use samples::Samples;

@@ -42,25 +42,28 @@ impl Drive {
     pub fn samples(&self, rows: &[f32], width: usize, labels: &[u8], scale: f32) -> Result<Samples, Failure> {
         let encoder = self.encoder(scale);
         let scale = if scale > 0.0 { f64::from(scale) } else { 1.0 };
-        let encoded: Vec<Vec<f32>> = rows
-            .par_chunks_exact(width.max(1))
-            .map(|row| {
-                let mut values = vec![0.0f32; self.steps * 3 * row.len()];
-                for (j, feature) in row.iter().enumerate() {
-                    let path = encoder.path((f64::from(*feature) / scale).clamp(-1.0, 1.0))?;
-                    for (step, point) in path.iter().enumerate() {
-                        for axis in 0..3 {
-                            values[step * 3 * row.len() + 3 * j + axis] = point[axis] as f32;
-                        }
-                    }
-                }
-                Ok(values)
-            })
-            .collect::<Result<_, synop_encode::EncodeError>>()
+        let start = |feature: &f32| (f64::from(*feature) / scale).clamp(-1.0, 1.0);
+        // equal features share a trajectory
+        let mut starts: Vec<u64> = rows.iter().map(|feature| start(feature).to_bits()).collect();
+        starts.sort_unstable();
+        starts.dedup();
+        let paths: Vec<Vec<[f64; 3]>> = starts
+            .par_iter()
+            .map(|bits| encoder.path(f64::from_bits(*bits)))
+            .collect::<Result<_, _>>()
             .map_err(|error| Failure::work(format_args!("the drive cannot be encoded: {error}")))?;
         let mut samples = Samples::new(self.steps, 3 * width);
-        for (values, label) in encoded.iter().zip(labels) {
-            samples.push(values, *label);
+        let mut values = vec![0.0f32; self.steps * 3 * width];
+        for (row, label) in rows.chunks_exact(width.max(1)).zip(labels) {
+            for (j, feature) in row.iter().enumerate() {
+                let Ok(at) = starts.binary_search(&start(feature).to_bits()) else { continue };
+                for (step, point) in paths[at].iter().enumerate() {
+                    for axis in 0..3 {
+                        values[step * 3 * width + 3 * j + axis] = point[axis] as f32;
+                    }
+                }
+            }
+            samples.push(&values, *label);
         }
         Ok(samples)
     }
@@ -77,12 +80,12 @@ impl Drive {
 
 /// The integers that serve a drive: a saturating drive needs range, a decaying one needs fine steps.
 ///
-/// ±8 in steps of 1/16 where the system expands (damping below 0, ±1 and ±2 bound the rest); ±2 in steps
-/// of 1/64 elsewhere. Both are 8-bit integers.
+/// ±8 in steps of 8/127 where the system expands (damping below 0), ±2 in steps of 2/127 elsewhere, where ±1.83 bounds
+/// all trajectories. Both are 8-bit integers.
 pub fn grid_of(damping: f64) -> InputGrid {
     if damping < 0.0 {
-        InputGrid { step: 1.0 / 16.0, limit: 8.0 }
+        InputGrid { step: 8.0 / 127.0, limit: 8.0 }
     } else {
-        InputGrid { step: 1.0 / 64.0, limit: 127.0 / 64.0 }
+        InputGrid { step: 2.0 / 127.0, limit: 2.0 }
     }
 }

@@ -34,7 +34,8 @@ pub struct Features {
 }
 
 impl Features {
-    fn new(
+    /// Features with the scale that belongs to them.
+    pub fn new(
         width: usize,
         train: Vec<f32>,
         train_labels: Vec<u8>,
