@@ -45,6 +45,7 @@ pub mod alignment_codes;
 pub mod binding;
 pub mod cartpole;
 pub mod checkpoint;
+pub mod crossbar;
 mod file;
 pub mod local;
 mod number;
@@ -72,6 +73,7 @@ pub static TASKS: &[Task] = &[
     Task::of::<alignment_codes::Codes>(),
     Task::of::<binding::FeatureBinding>(),
     Task::of::<cartpole::CartPoleTask>(),
+    Task::of::<crossbar::CrossbarLearning>(),
     Task::of::<local::LocalLearning>(),
 ];
 

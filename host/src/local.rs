@@ -17,7 +17,11 @@ pub use trial::{Trial, digest};
 use crate::Failure;
 use rand_core::{RngCore, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
+use serde::Serialize;
 use synop_core::{Count, Image, Kernels, Machine, Threefry, Unobserved};
+use synop_device::wires::Wires;
+use synop_device::{Preset, Resolution};
+use synop_model::crossbar::{Converter, Crossbar, ENERGY_UNIT_J};
 use synop_model::image::{Blob, write};
 use synop_model::network::{Lif, Network, Param, Phase, Population, Reset, Synapses};
 use synop_model::placement::Placement;
@@ -56,6 +60,51 @@ pub struct Setup {
     pub plastic_hidden: bool,
     /// Seed of weights, order and draws.
     pub seed: u64,
+    /// What hidden and readout weights stand on, if on memristive crossbars.
+    pub bars: Option<Bars>,
+}
+
+/// Crossbars that learn.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Bars {
+    /// The device.
+    pub device: Preset,
+    /// What of it is emulated.
+    pub resolution: Resolution,
+    /// Most rows and columns of one array.
+    pub tile: (usize, usize),
+    /// Resistance of wires from cell to cell.
+    pub wires: Wires,
+    /// Bits of the converters, and their range as a share of an array's largest sum.
+    pub converter: Option<(u32, f64)>,
+    /// Ticks from refresh to refresh; 0: never.
+    pub refresh: u32,
+    /// Duration of a tick, s.
+    pub tick_s: f64,
+    /// Tolerance of changes that are read back, in weights.
+    pub verify: Option<f64>,
+    /// Ticks that pass between learning and the evaluation.
+    pub hold_ticks: u64,
+}
+
+impl Bars {
+    /// As a projection of `rows` sources with payloads up to `payload` stands on them.
+    fn crossbar(&self, top: i32, rows: usize, payload: u32) -> Crossbar {
+        let rows = rows.div_ceil(rows.div_ceil(self.tile.0.max(1)).max(1));
+        let largest = f64::from(top) * rows as f64 * f64::from(payload);
+        let converter =
+            self.converter.map(|(bits, share)| Converter { bits, full_scale: (largest * share).max(1.0) });
+        Crossbar {
+            resolution: self.resolution,
+            tile: self.tile,
+            wires: self.wires,
+            converter,
+            refresh: self.refresh,
+            tick_s: self.tick_s,
+            verify: self.verify,
+            ..Crossbar::new(self.device.clone(), top, Vec::new())
+        }
+    }
 }
 
 /// Populations of the network, in the order of their pieces.
@@ -108,8 +157,14 @@ impl Setup {
     pub fn network(&self) -> Result<Network, Failure> {
         let mut random = Xoshiro256PlusPlus::seed_from_u64(self.seed);
         let mut net = Network { seed: self.seed, ..Network::default() };
-        for text in &self.rules() {
-            let encoded = RuleSpec::parse(text).and_then(|rule| rule.encode());
+        let ends = [(self.hidden, 1), (self.inputs, self.input_max)];
+        for (text, (rows, payload)) in self.rules().iter().zip(ends) {
+            let bar = self.bars.as_ref().map(|bars| bars.crossbar(self.top(), rows, payload));
+            let pulses = bar.map_or(1.0, |bar| bar.pulses_per_weight());
+            let encoded = RuleSpec::parse(text).and_then(|rule| match self.bars {
+                Some(_) => rule.in_pulses(pulses).encode(),
+                None => rule.encode(),
+            });
             net.rules
                 .push(encoded.map_err(|error| Failure::bad_input(format_args!("learning rule: {error}")))?);
         }
@@ -139,6 +194,10 @@ impl Setup {
         net.projections[down].group = 1;
         net.projections[out].rule = Some(READOUT_RULE as usize);
         net.phases = vec![Phase { groups: vec![0, 0, 1, 1] }];
+        if let Some(bars) = &self.bars {
+            net.put_on_crossbar(up, &bars.crossbar(self.top(), self.inputs, self.input_max));
+            net.put_on_crossbar(out, &bars.crossbar(self.top(), self.hidden, 1));
+        }
         Ok(net)
     }
 
@@ -196,6 +255,33 @@ pub struct Learner<'a, K> {
     presented: u64,
     /// Right answers before learning from them, by epoch.
     right: Vec<u64>,
+}
+
+/// What memristive devices have been through.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Devices {
+    /// Name of the device.
+    pub device: String,
+    /// How many there are.
+    pub devices: u64,
+    /// Pulses, up and down.
+    pub pulses: u64,
+    /// Resets of full pairs.
+    pub resets: u64,
+    /// Reads of single devices.
+    pub verify_reads: u64,
+    /// Energy of pulses and resets through the devices, J.
+    pub write_j: f64,
+    /// Energy of reads through the devices, J.
+    pub read_j: f64,
+    /// The most pulses that one device has had.
+    pub most_pulses: u32,
+    /// Pulses on devices that were worn out.
+    pub worn_pulses: u64,
+    /// Devices that are worn out.
+    pub worn_devices: u64,
+    /// Pulses since the drop along wires was last found.
+    pub stale_pulses: u64,
 }
 
 /// What an evaluation found.
@@ -392,6 +478,51 @@ impl<'a, K: Kernels> Learner<'a, K> {
         self.machine.restore(rest).map_err(|error| unfit(&error))?;
         (self.presented, self.right) = (presented, right);
         Ok(())
+    }
+
+    /// Lets the time pass that stands between learning and the evaluation.
+    ///
+    /// # Errors
+    /// The work failed: neurons do not come to rest.
+    pub fn hold(&mut self) -> Result<(), Failure> {
+        let mut left = self.setup.bars.as_ref().map_or(0, |bars| bars.hold_ticks);
+        self.machine.rest();
+        for _ in 0..1000 {
+            left -= self.machine.advance(left);
+            if left == 0 {
+                return Ok(());
+            }
+            self.step();
+            left -= 1;
+        }
+        Err(Failure::work("the network does not come to rest between learning and the evaluation"))
+    }
+
+    /// What the devices of all crossbars have been through so far; none where there are none.
+    pub fn devices(&self) -> Option<Devices> {
+        let device = self.setup.bars.as_ref()?.device.name.clone();
+        let total = |count| self.machine.total(count);
+        let mut found = Devices {
+            device,
+            devices: 0,
+            pulses: total(Count::PulsesUp) + total(Count::PulsesDown),
+            resets: total(Count::Resets),
+            verify_reads: total(Count::VerifyReads),
+            write_j: total(Count::PulseEnergy) as f64 * ENERGY_UNIT_J,
+            read_j: total(Count::CrossbarCharge) as f64 * ENERGY_UNIT_J,
+            most_pulses: 0,
+            worn_pulses: total(Count::WornPulses),
+            worn_devices: 0,
+            stale_pulses: 0,
+        };
+        for port in 0..self.machine.image().ports {
+            let Some(view) = self.machine.array(port) else { continue };
+            found.devices += view.pulses.len() as u64;
+            found.most_pulses = found.most_pulses.max(view.pulses.iter().copied().max().unwrap_or(0));
+            found.worn_devices += self.machine.worn_devices(port);
+            found.stale_pulses += view.log.stale;
+        }
+        Some(found)
     }
 
     /// Classifies all samples without learning: the class with the largest readout, the first on a tie.

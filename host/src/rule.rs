@@ -5,6 +5,9 @@
 //! are given the target ±1; all others see a teacher that makes the neuron of the label spike every second tick,
 //! and where they read a third factor, every third sample has a wrong teacher and r = −1, the others r = 1.
 //! The accuracy is that of the learnt weights alone, without teacher, on the held-out 30 %.
+//!
+//! On a memristive device the same rule asks for pulses: its changes are multiplied by the nominal pulses per weight, and
+//! each rounded pulse moves the two devices of a pair by their own response, with their spread, noise, faults and wear.
 
 use std::io::Read;
 
@@ -13,6 +16,8 @@ use rand_xoshiro::Xoshiro256PlusPlus;
 use serde::Serialize;
 use synop_core::plasticity::{Cadence, Rounding, Variable, Weights};
 use synop_core::{Count, Machine, Portable, Threefry, Unobserved};
+use synop_device::Preset;
+use synop_model::crossbar::{Crossbar, ENERGY_UNIT_J};
 use synop_model::image::{Blob, write};
 use synop_model::network::{Kind, Lif, Network, Population, Projection, Synapses};
 use synop_model::placement::Placement;
@@ -27,6 +32,8 @@ const TICKS: usize = 8;
 /// Beyond the largest sum of 64 weights of 16 bits over a sample, so that only the teacher makes a neuron spike.
 const THRESHOLD: i32 = 1 << 25;
 const TEACHER: i32 = 1 << 26;
+/// The largest weight that a device is asked to hold.
+const DEVICE_TOP: f64 = 8000.0;
 /// Points of the weight error over time.
 const POINTS: usize = 40;
 static DIGITS: &[u8] = include_bytes!("../../data/digits/digits.csv.gz");
@@ -76,6 +83,36 @@ pub struct Variant {
     pub constant_error: f64,
     /// What was learnt.
     pub task: Task,
+    /// What the pulses were, on a memristive device.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub device: Option<Pulsed>,
+}
+
+/// What writing by pulses took.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Pulsed {
+    /// Name of the device.
+    pub name: String,
+    /// Nominal pulses that change a weight by one unit of the rule.
+    pub pulses_per_weight: f64,
+    /// Devices, two per weight.
+    pub devices: u64,
+    /// Up pulses.
+    pub pulses_up: u64,
+    /// Down pulses.
+    pub pulses_down: u64,
+    /// Resets of full pairs.
+    pub resets: u64,
+    /// Reads of single devices to check or copy them.
+    pub verify_reads: u64,
+    /// Energy of all pulses and resets through the devices, J.
+    pub write_j: f64,
+    /// Energy of all reads through the devices while learning, J.
+    pub read_j: f64,
+    /// The most pulses that one device has had.
+    pub most_pulses: u32,
+    /// Devices that are worn out at the end.
+    pub worn_devices: u64,
 }
 
 /// The task of a run.
@@ -100,7 +137,7 @@ pub struct Study {
     pub runs: Vec<Variant>,
 }
 
-/// Runs `spec` in float64 and on the machine in every width of `bits` and every rounding.
+/// Runs `spec` in float64, on the machine in every width of `bits` and every rounding, and in pulses on every device.
 ///
 /// The text's bounds define its weight unit; at another width the unit is scaled so that the larger bound is the
 /// largest integer of the width.
@@ -111,6 +148,7 @@ pub fn study(
     spec: &RuleSpec,
     bits: &[u32],
     roundings: &[Rounding],
+    devices: &[Preset],
     epochs: usize,
     seed: u64,
 ) -> Result<Study, Failure> {
@@ -145,6 +183,17 @@ pub fn study(
             let mut scaled = spec.rescaled(scale, (bound(spec.bounds.0), bound(spec.bounds.1)));
             scaled.rounding = rounding;
             runs.push(on_machine(&scaled, bits, (scale, largest), &training, &testing, &path, seed)?);
+        }
+    }
+    for device in devices {
+        let top = largest.min(DEVICE_TOP);
+        let scale = top / largest;
+        let bound = |value: i32| (f64::from(value) * scale).round() as i32;
+        for &rounding in roundings {
+            let mut scaled = spec.rescaled(scale, (bound(spec.bounds.0), bound(spec.bounds.1)));
+            scaled.rounding = rounding;
+            let bar = Crossbar::new(device.clone(), top as i32, vec![0; PIXELS * CLASSES]);
+            runs.push(on_device(&scaled, bar, (scale, largest), &training, &testing, &path, seed)?);
         }
     }
     Ok(Study { train_samples: training.len(), samples: testing.len(), runs })
@@ -231,16 +280,6 @@ fn in_float(spec: &RuleSpec, training: &[Sample], testing: &[Sample]) -> (Varian
             path.push(synapses.weights.clone());
         }
     }
-    let mut right = 0;
-    for sample in testing {
-        let mut sums = [0.0; CLASSES];
-        for &i in sample.ticks.iter().flatten() {
-            for (j, sum) in sums.iter_mut().enumerate() {
-                *sum += synapses.weights[i * CLASSES + j];
-            }
-        }
-        right += usize::from(best(&sums) == sample.label);
-    }
     let variant = Variant {
         label: "float64".into(),
         bits: None,
@@ -254,14 +293,35 @@ fn in_float(spec: &RuleSpec, training: &[Sample], testing: &[Sample]) -> (Varian
         task: Task {
             samples: testing.len(),
             train_samples: training.len(),
-            accuracy: right as f64 / testing.len().max(1) as f64,
+            accuracy: accuracy_of(&synapses.weights, testing),
         },
+        device: None,
     };
     (variant, path)
 }
 
+/// The accuracy of weights, by the largest sum.
+fn accuracy_of(weights: &[f64], testing: &[Sample]) -> f64 {
+    let mut right = 0;
+    for sample in testing {
+        let mut sums = [0.0; CLASSES];
+        for &i in sample.ticks.iter().flatten() {
+            for (j, sum) in sums.iter_mut().enumerate() {
+                *sum += weights[i * CLASSES + j];
+            }
+        }
+        right += usize::from(best(&sums) == sample.label);
+    }
+    right as f64 / testing.len().max(1) as f64
+}
+
+/// Digital synapses of a width: the next container.
+fn digital(bits: u32, weights: Vec<i16>) -> Synapses {
+    Synapses::Dense { bits: [2, 4, 8, 16].into_iter().find(|&c| c >= bits).unwrap_or(16), weights }
+}
+
 /// The network of the task, with a rule or frozen.
-fn network(spec: &RuleSpec, bits: u32, weights: Vec<i16>, learns: bool, seed: u64) -> Result<Blob, Failure> {
+fn network(spec: &RuleSpec, synapses: Synapses, learns: bool, seed: u64) -> Result<Blob, Failure> {
     let unfit = |e: &dyn std::fmt::Display| Failure::bad_input(format_args!("the rule does not run: {e}"));
     let lif = Lif { threshold: THRESHOLD.into(), targets: true, ..Lif::default() };
     let mut network = Network { seed, ..Network::default() };
@@ -271,14 +331,13 @@ fn network(spec: &RuleSpec, bits: u32, weights: Vec<i16>, learns: bool, seed: u6
     let digits =
         Population { name: "digits".into(), size: CLASSES, kind, stage: 1, groups: 2, payload_max: 1 };
     let digits = network.add_population(digits);
-    let container = [2, 4, 8, 16].into_iter().find(|&c| c >= bits).unwrap_or(16);
     network.projections.push(Projection {
         name: "learnt".into(),
         source: pixels,
         target: digits,
         group: 0,
         delay: 0,
-        synapses: Synapses::Dense { bits: container, weights },
+        synapses,
         rule: learns.then_some(0),
     });
     network.projections.push(Projection {
@@ -348,38 +407,120 @@ fn on_machine(
     seed: u64,
 ) -> Result<Variant, Failure> {
     let broken = |e: &dyn std::fmt::Display| Failure::work(format_args!("the image does not load: {e}"));
-    let blob = network(spec, bits, vec![0; PIXELS * CLASSES], true, seed)?;
+    let blob = network(spec, digital(bits, vec![0; PIXELS * CLASSES]), true, seed)?;
     let image = blob.image().map_err(|e| broken(&e))?;
     let mut arena = vec![0u64; image.memory(0..image.cores).words()];
     let mut machine = Machine::new(image, &mut arena).map_err(|e| broken(&e))?;
+    let mut error = Vec::new();
+    let integers = |machine: &Machine<'_>| weights(machine).iter().map(|w| f64::from(*w)).collect::<Vec<_>>();
+    learn(&mut machine, spec, training, seed, &mut |samples, machine| {
+        let exact = path.get(error.len()).map_or(&[][..], Vec::as_slice);
+        error.push(compare(samples, &integers(machine), exact, scale, largest));
+    })?;
+    let learnt = weights(&machine);
+    let accuracy = accuracy(spec, bits, learnt, testing, seed)?;
+    let label = format!("int{bits} {}", rounding_name(spec));
+    Ok(Variant { bits: Some(bits), ..variant(label, &machine, spec, error, (training, testing), accuracy)? })
+}
+
+fn rounding_name(spec: &RuleSpec) -> &'static str {
+    match spec.rounding {
+        Rounding::Nearest => "nearest",
+        Rounding::Stochastic => "stochastic",
+        Rounding::Gate(_) => "gate",
+    }
+}
+
+/// Presents all training samples and tells `point` of the machine now and then.
+fn learn(
+    machine: &mut Machine<'_>,
+    spec: &RuleSpec,
+    training: &[Sample],
+    seed: u64,
+    point: &mut dyn FnMut(usize, &Machine<'_>),
+) -> Result<(), Failure> {
     let mut draws = Threefry::new(seed);
-    let (mut error, mut points) = (Vec::new(), path.iter());
     for (k, sample) in training.iter().enumerate() {
         machine.rest();
         machine.set_third_factor(0, sample.third);
         for (j, target) in machine.targets_mut(PIECES[2]).iter_mut().enumerate() {
             *target = if j == sample.taught { 1 } else { -1 };
         }
-        present(&mut machine, sample, &mut draws, |tick| teaches(spec, tick))?;
+        present(machine, sample, &mut draws, |tick| teaches(spec, tick))?;
         if spec.cadence == Cadence::Sample {
             machine.learn_sample(&mut draws);
         }
         if is_point(k, training.len()) {
-            let exact = points.next().map_or(&[][..], Vec::as_slice);
-            error.push(compare(k + 1, &weights(&machine), exact, scale, largest));
+            point(k + 1, machine);
         }
     }
-    let learnt = weights(&machine);
-    let total = |count| machine.total(count);
-    let rounding = match spec.rounding {
-        Rounding::Nearest => "nearest",
-        Rounding::Stochastic => "stochastic",
-        Rounding::Gate(_) => "gate",
+    Ok(())
+}
+
+/// The same in pulses on a device; units as in [`compare`].
+fn on_device(
+    spec: &RuleSpec,
+    bar: Crossbar,
+    (scale, largest): (f64, f64),
+    training: &[Sample],
+    testing: &[Sample],
+    path: &[Vec<f64>],
+    seed: u64,
+) -> Result<Variant, Failure> {
+    let broken = |e: &dyn std::fmt::Display| Failure::work(format_args!("the image does not load: {e}"));
+    let unit = bar.weights_of(&[1]).map_err(Failure::bad_input)?.first().copied().unwrap_or(1.0);
+    let name = bar.device.name.clone();
+    let pulses_per_weight = bar.pulses_per_weight();
+    let pulsed = spec.in_pulses(pulses_per_weight);
+    let blob = network(&pulsed, Synapses::Crossbar(Box::new(bar)), true, seed)?;
+    let image = blob.image().map_err(|e| broken(&e))?;
+    let mut arena = vec![0u64; image.memory(0..image.cores).words()];
+    let mut machine = Machine::new(image, &mut arena).map_err(|e| broken(&e))?;
+    let mut error = Vec::new();
+    let weights = |machine: &Machine<'_>| -> Vec<f64> {
+        let arrays = (0..image.ports).find_map(|port| machine.array(port));
+        arrays.map_or_else(Vec::new, |view| view.matrix.iter().map(|w| f64::from(*w) * unit).collect())
     };
+    learn(&mut machine, spec, training, seed, &mut |samples, machine| {
+        let exact = path.get(error.len()).map_or(&[][..], Vec::as_slice);
+        error.push(compare(samples, &weights(machine), exact, scale, largest));
+    })?;
+    let accuracy = accuracy_of(&weights(&machine), testing);
+    let total = |count| machine.total(count);
+    let port = (0..image.ports).find(|port| machine.array(*port).is_some()).unwrap_or(0);
+    let pulses = machine.array(port).map_or(&[][..], |view| view.pulses);
+    let device = Pulsed {
+        pulses_per_weight,
+        devices: pulses.len() as u64,
+        pulses_up: total(Count::PulsesUp),
+        pulses_down: total(Count::PulsesDown),
+        resets: total(Count::Resets),
+        verify_reads: total(Count::VerifyReads),
+        write_j: total(Count::PulseEnergy) as f64 * ENERGY_UNIT_J,
+        read_j: total(Count::CrossbarCharge) as f64 * ENERGY_UNIT_J,
+        most_pulses: pulses.iter().copied().max().unwrap_or(0),
+        worn_devices: machine.worn_devices(port),
+        name,
+    };
+    let label = format!("{} {}", device.name, rounding_name(spec));
+    let found = variant(label, &machine, &pulsed, error, (training, testing), accuracy)?;
+    Ok(Variant { device: Some(device), ..found })
+}
+
+/// What a machine has counted, and what it learnt.
+fn variant(
+    label: String,
+    machine: &Machine<'_>,
+    spec: &RuleSpec,
+    error: Vec<ErrorPoint>,
+    (training, testing): (&[Sample], &[Sample]),
+    accuracy: f64,
+) -> Result<Variant, Failure> {
+    let total = |count| machine.total(count);
     let constants = spec.coefficients().map_err(Failure::bad_input)?;
     Ok(Variant {
-        label: format!("int{bits} {rounding}"),
-        bits: Some(bits),
+        label,
+        bits: None,
         error,
         updates: total(Count::PlasticUpdates),
         changes: total(Count::PlasticChanges),
@@ -387,18 +528,15 @@ fn on_machine(
         saturations: total(Count::WeightSaturations),
         draws: total(Count::Draws),
         constant_error: constants.iter().map(|c| c.relative_error.abs()).fold(0.0, f64::max),
-        task: Task {
-            samples: testing.len(),
-            train_samples: training.len(),
-            accuracy: accuracy(spec, bits, learnt, testing, seed)?,
-        },
+        task: Task { samples: testing.len(), train_samples: training.len(), accuracy },
+        device: None,
     })
 }
 
 /// `scale` integer units are one unit of the text, whose largest weight is `largest`.
-fn compare(samples: usize, found: &[i16], exact: &[f64], scale: f64, largest: f64) -> ErrorPoint {
+fn compare(samples: usize, found: &[f64], exact: &[f64], scale: f64, largest: f64) -> ErrorPoint {
     let n = exact.len().max(1) as f64;
-    let differences = found.iter().zip(exact).map(|(&w, e)| (f64::from(w) / scale - e) / largest);
+    let differences = found.iter().zip(exact).map(|(w, e)| (w / scale - e) / largest);
     let (mut sum, mut squares) = (0.0, 0.0);
     for difference in differences {
         sum += difference;
@@ -416,7 +554,7 @@ fn accuracy(
     seed: u64,
 ) -> Result<f64, Failure> {
     let broken = |e: &dyn std::fmt::Display| Failure::work(format_args!("the image does not load: {e}"));
-    let blob = network(spec, bits, learnt, false, seed)?;
+    let blob = network(spec, digital(bits, learnt), false, seed)?;
     let image = blob.image().map_err(|e| broken(&e))?;
     let mut arena = vec![0u64; image.memory(0..image.cores).words()];
     let mut machine = Machine::new(image, &mut arena).map_err(|e| broken(&e))?;
@@ -440,7 +578,7 @@ mod tests {
     #[test]
     fn integers_without_fractions_equal_float64_and_learn_the_digits() {
         let spec = RuleSpec::parse(DELTA).expect("a rule");
-        let study = study(&spec, &[8], &[Rounding::Nearest], 1, 1).expect("runs");
+        let study = study(&spec, &[8], &[Rounding::Nearest], &[], 1, 1).expect("runs");
         let [float, int8] = &study.runs[..] else { panic!("two runs") };
         assert!(int8.error.iter().all(|point| point.rms == 0.0), "{:?}", int8.error);
         assert_eq!(float.task.accuracy, int8.task.accuracy);
@@ -451,7 +589,7 @@ mod tests {
     #[test]
     fn small_changes_vanish_by_nearest_and_survive_by_stochastic_rounding() {
         let spec = RuleSpec::parse(&DELTA.replace("dw = e", "dw = 2^-5*e")).expect("a rule");
-        let study = study(&spec, &[6], &[Rounding::Nearest, Rounding::Stochastic], 1, 1).expect("runs");
+        let study = study(&spec, &[6], &[Rounding::Nearest, Rounding::Stochastic], &[], 1, 1).expect("runs");
         let [_, nearest, stochastic] = &study.runs[..] else { panic!("three runs") };
         assert_eq!(nearest.rounded_to_zero, nearest.updates);
         assert!(stochastic.task.accuracy > nearest.task.accuracy + 0.2, "{stochastic:?}");
@@ -459,11 +597,26 @@ mod tests {
     }
 
     #[test]
+    fn a_linear_device_learns_like_integers_and_a_coarse_one_does_not() {
+        let spec = RuleSpec::parse(&DELTA.replace("dw = e", "dw = 2^-3*e")).expect("a rule");
+        let device = |name| Preset::shipped(name).expect("it ships");
+        let devices = [device("ideal"), device("reram-array-hfo2")];
+        let study = study(&spec, &[8], &[Rounding::Stochastic], &devices, 1, 1).expect("runs");
+        let [_, int8, ideal, coarse] = &study.runs[..] else { panic!("four runs") };
+        let last = |run: &Variant| run.error.last().expect("points").rms;
+        assert!(last(ideal) < 2.0 * last(int8) && last(coarse) > 5.0 * last(int8), "{ideal:?} {coarse:?}");
+        assert!((ideal.task.accuracy - int8.task.accuracy).abs() < 0.03);
+        let pulsed = ideal.device.as_ref().expect("a device");
+        assert!(pulsed.pulses_up == pulsed.pulses_down && pulsed.write_j > 0.0 && pulsed.read_j > 0.0);
+        assert_eq!(pulsed.devices, 2 * 640);
+    }
+
+    #[test]
     fn stdp_learns_from_a_spiking_teacher() {
         let text = "rule stdp { x1: decay 0.75 add 64; y1: decay 0.75 add 64; every tick; rounding stochastic
             bounds -127 127; dw = 2^-6*x1*y0 - 2^-6*y0*40 - 2^-9*y1*x0 }";
         let spec = RuleSpec::parse(text).expect("a rule");
-        let study = study(&spec, &[16], &[Rounding::Stochastic], 1, 1).expect("runs");
+        let study = study(&spec, &[16], &[Rounding::Stochastic], &[], 1, 1).expect("runs");
         let last = study.runs[1].error.last().expect("points");
         assert!(last.rms < 0.01, "{last:?}");
         assert!((study.runs[0].task.accuracy - study.runs[1].task.accuracy).abs() < 0.02);

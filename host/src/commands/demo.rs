@@ -113,6 +113,7 @@ fn setup(seed: u64, plastic_hidden: bool) -> Setup {
         bits: 8,
         plastic_hidden,
         seed,
+        bars: None,
     }
 }
 

@@ -17,13 +17,15 @@ use crate::{files, plot};
 /// Run a learning rule in float64 and in integers of several widths, on the same events
 ///
 /// Prints the weight error against float64, updates that rounding made zero, saturations, rounding bias and the
-/// accuracy on the embedded digits for every width and rounding.
+/// accuracy on the embedded digits for every width and rounding; with --device, also what is left of the rule when
+/// its changes are pulses on memristive devices, with pulses, their energy and wear.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   synop rule experiments/rules/delta.rule
   synop rule experiments/rules/stdp.rule --bits 16,8,6,4 --rounding nearest,stochastic
-  synop rule experiments/rules/delta.rule --bits 8 --epochs 3 --json")]
+  synop rule experiments/rules/delta.rule --bits 8 --epochs 3 --json
+  synop rule experiments/rules/delta.rule --bits 8 --device reram-es,pcm,ecram")]
 pub struct Args {
     /// File with the text of one rule
     rule: PathBuf,
@@ -34,6 +36,9 @@ pub struct Args {
     /// Roundings to compare
     #[arg(long, value_name = "R,…", value_delimiter = ',', default_value = "nearest,stochastic")]
     rounding: Vec<Rounding>,
+    /// Memristive devices on which the rule's changes become pulses: names or files, see `synop devices`
+    #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
+    device: Vec<String>,
     /// Times that the training samples are seen
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1000))]
     epochs: u16,
@@ -81,7 +86,8 @@ pub fn run(args: &Args, common: &Common) -> Result<(), Failure> {
             Rounding::Stochastic => plasticity::Rounding::Stochastic,
         })
         .collect();
-    let study = study(&spec, &args.bits, &roundings, usize::from(args.epochs), common.seed())
+    let devices = args.device.iter().map(|name| super::devices::load(name)).collect::<Result<Vec<_>, _>>()?;
+    let study = study(&spec, &args.bits, &roundings, &devices, usize::from(args.epochs), common.seed())
         .map_err(|failure| failure.file(&args.rule))?;
     let report = Report {
         schema: 1,
@@ -96,11 +102,15 @@ pub fn run(args: &Args, common: &Common) -> Result<(), Failure> {
             .map_err(|error| Failure::work(format_args!("the result is not JSON: {error}")))?;
         files::write(&folder.join("rule.json"), json)?;
         files::write(&folder.join("rule.csv"), table.csv())?;
+        if !devices.is_empty() {
+            files::write(&folder.join("rule-pulses.csv"), pulses(&study).csv())?;
+        }
         files::write(&folder.join("rule-error.svg"), figure(&study).svg())?;
     }
     common.print(&report, || {
         let samples = format!("{} training samples, {} held out", study.train_samples, study.samples);
-        format!("{}\n{}\n{samples}", spec, table.terminal())
+        let pulses = if devices.is_empty() { String::new() } else { pulses(&study).terminal() + "\n" };
+        format!("{}\n{}\n{pulses}{samples}", spec, table.terminal())
     })
 }
 
@@ -117,7 +127,8 @@ fn table(study: &Study) -> Table {
     for run in &study.runs {
         let last = run.error.last();
         let percent = |value: f64| Cell::from(100.0 * value);
-        let count = |value: u64| run.bits.map(|_| value);
+        let integer = run.bits.is_some() || run.device.is_some();
+        let count = |value: u64| integer.then_some(value);
         table.push(vec![
             Cell::from(run.label.as_str()),
             percent(run.task.accuracy),
@@ -127,6 +138,35 @@ fn table(study: &Study) -> Table {
             count(run.rounded_to_zero).into(),
             count(run.saturations).into(),
             count(run.draws).into(),
+        ]);
+    }
+    table
+}
+
+/// What writing by pulses took, device by device.
+fn pulses(study: &Study) -> Table {
+    let mut table = Table::new("The rule in pulses")
+        .text("run")
+        .number("pulses per weight")
+        .number("up pulses")
+        .number("down pulses")
+        .number("resets")
+        .quantity("write energy", "J")
+        .quantity("read energy", "J")
+        .number("most pulses of a device")
+        .number("worn devices");
+    for run in &study.runs {
+        let Some(d) = &run.device else { continue };
+        table.push(vec![
+            run.label.as_str().into(),
+            d.pulses_per_weight.into(),
+            d.pulses_up.into(),
+            d.pulses_down.into(),
+            d.resets.into(),
+            d.write_j.into(),
+            d.read_j.into(),
+            u64::from(d.most_pulses).into(),
+            d.worn_devices.into(),
         ]);
     }
     table

@@ -16,25 +16,25 @@ use crate::plot::Xy;
 use crate::report::{Figure, Section};
 
 /// The keys of the file.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LocalLearning {
     /// A shipped chip, or the path of a chip file, that prices the run.
     #[serde(default = "default_chip")]
-    chip: String,
-    data: Data,
-    encoder: Encoder,
-    network: Network,
-    learning: Learning,
+    pub(super) chip: String,
+    pub(super) data: Data,
+    pub(super) encoder: Encoder,
+    pub(super) network: Network,
+    pub(super) learning: Learning,
 }
 
 fn default_chip() -> String {
     "loihi1-published".to_owned()
 }
 
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Data {
+pub(super) struct Data {
     set: Set,
     /// Training samples, drawn by the seed; all if absent.
     train: Option<Whole<1, 60_000>>,
@@ -51,9 +51,9 @@ enum Set {
     MnistUmap7,
 }
 
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Encoder {
+pub(super) struct Encoder {
     /// As `synop encode` takes it.
     code: String,
     /// Input units of a graded input of 1; spikes have a payload of 1.
@@ -65,10 +65,10 @@ fn default_units() -> Whole<1, 4096> {
     Whole::new(64)
 }
 
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Network {
-    hidden: Whole<1, 65_535>,
+pub(super) struct Network {
+    pub(super) hidden: Whole<1, 65_535>,
     #[serde(default = "default_bits")]
     weight_bits: Whole<2, 8>,
     /// In units of weight × input.
@@ -83,9 +83,9 @@ fn default_bits() -> Whole<2, 8> {
     Whole::new(8)
 }
 
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Learning {
+pub(super) struct Learning {
     /// The third factor of both rules, epoch by epoch.
     rates: Vec<Whole<0, 32_767>>,
     /// A class is in error up to this readout.
@@ -156,28 +156,8 @@ impl Experiment for LocalLearning {
     fn run(&self, context: &Context<'_>) -> Result<Outcome, Failure> {
         let chip = self.chip()?;
         let (train, test) = self.samples(context)?;
-        let inputs = train.drives.first().and_then(|d| d.rows.first()).map_or(0, Vec::len);
-        let most = |samples: &Samples| {
-            samples.drives.iter().flat_map(|d| d.rows.iter().flatten()).map(|v| v.unsigned_abs()).max()
-        };
-        let setup = Setup {
-            inputs,
-            input_max: most(&train).max(most(&test)).unwrap_or(0).max(1),
-            hidden: self.network.hidden.size(),
-            classes: 10,
-            threshold: self.network.threshold.get() as i32,
-            decay: self.network.decay,
-            spread: self.network.spread,
-            margin: self.learning.margin.get() as i32,
-            trace_max: self.learning.trace_max.get() as i32,
-            readout_shift: self.learning.readout_shift.get() as u32,
-            hidden_shift: self.learning.hidden_shift.get() as u32,
-            spike_cost: self.learning.spike_cost,
-            bits: self.network.weight_bits.get() as u32,
-            plastic_hidden: true,
-            seed: context.seed,
-        };
-        let rates: Vec<i32> = self.learning.rates.iter().map(|rate| rate.get() as i32).collect();
+        let setup = self.setup(&train, &test, context.seed);
+        let rates = self.rates();
         let mut setups = vec![setup.clone()];
         if self.learning.control {
             setups.push(Setup { plastic_hidden: false, ..setup.clone() });
@@ -220,19 +200,50 @@ impl Experiment for LocalLearning {
 }
 
 impl LocalLearning {
+    /// Shape and constants for these samples.
+    pub(super) fn setup(&self, train: &Samples, test: &Samples, seed: u64) -> Setup {
+        let inputs = train.drives.first().and_then(|d| d.rows.first()).map_or(0, Vec::len);
+        let most = |samples: &Samples| {
+            samples.drives.iter().flat_map(|d| d.rows.iter().flatten()).map(|v| v.unsigned_abs()).max()
+        };
+        Setup {
+            inputs,
+            input_max: most(train).max(most(test)).unwrap_or(0).max(1),
+            hidden: self.network.hidden.size(),
+            classes: 10,
+            threshold: self.network.threshold.get() as i32,
+            decay: self.network.decay,
+            spread: self.network.spread,
+            margin: self.learning.margin.get() as i32,
+            trace_max: self.learning.trace_max.get() as i32,
+            readout_shift: self.learning.readout_shift.get() as u32,
+            hidden_shift: self.learning.hidden_shift.get() as u32,
+            spike_cost: self.learning.spike_cost,
+            bits: self.network.weight_bits.get() as u32,
+            plastic_hidden: true,
+            seed,
+            bars: None,
+        }
+    }
+
+    /// The third factor, epoch by epoch.
+    pub(super) fn rates(&self) -> Vec<i32> {
+        self.learning.rates.iter().map(|rate| rate.get() as i32).collect()
+    }
+
     fn spec(&self) -> Result<EncoderSpec, Failure> {
         self.encoder.code.parse().map_err(|error| {
             Failure::bad_input(error).place("encoder.code").mend("synop encode --help has the encoders")
         })
     }
 
-    fn chip(&self) -> Result<Chip, Failure> {
+    pub(super) fn chip(&self) -> Result<Chip, Failure> {
         shipped::load(&self.chip).map_err(|error| {
             Failure::bad_input(error).place("chip").mend("synop chips lists what ships; or name a chip file")
         })
     }
 
-    fn samples(&self, context: &Context<'_>) -> Result<(Samples, Samples), Failure> {
+    pub(super) fn samples(&self, context: &Context<'_>) -> Result<(Samples, Samples), Failure> {
         let (train, test) = match self.data.set {
             Set::Digits => data::digits::load()?.split(0.7, context.seed),
             Set::Mnist => (data::mnist(context.data, true)?, data::mnist(context.data, false)?),

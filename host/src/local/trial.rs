@@ -55,6 +55,8 @@ impl Trial<'_> {
         })?;
         let ticks = learner.machine.tick();
         let trained = learner.counters();
+        let devices = learner.devices();
+        learner.hold()?;
         let evaluation = learner.evaluate(self.test)?;
 
         let mut report = Report::labelled(self.setup.seed, label);
@@ -90,6 +92,9 @@ impl Trial<'_> {
             counts: ledger::counts(&trained, ticks),
             energy: Some(Bill::of(self.chip, &cells, &untimed)),
         });
+        if let Some(devices) = devices {
+            report.more.insert("crossbar".into(), json!(devices));
+        }
         report.more.insert("spikes_per_sample".into(), json!(evaluation.spikes_per_sample()));
         let shares: Vec<f64> = learner
             .right_by_epoch()

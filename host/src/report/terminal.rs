@@ -6,6 +6,9 @@ use crate::table::{Cell, Table};
 /// A column of the summary: its name, its unit, and its value in a run that has one.
 type Column = (&'static str, Option<&'static str>, fn(&Report) -> Option<f64>);
 
+/// Runs whose bills a terminal shows; those of more are in the JSON and in the files of `--out`.
+const MOST_BILLS: usize = 8;
+
 impl Report {
     /// The report as text: warnings, the summary, and the bill where there is one.
     pub fn terminal(&self) -> String {
@@ -18,7 +21,7 @@ impl Report {
         }
         text.push_str(&self.summary().terminal());
         let bill = self.bill();
-        if !bill.rows().is_empty() {
+        if !bill.rows().is_empty() && self.each_run().len() <= MOST_BILLS {
             text.push('\n');
             text.push_str(&bill.terminal());
         }
@@ -29,7 +32,7 @@ impl Report {
     /// Columns that no run has a value for are left out.
     pub fn summary(&self) -> Table {
         let runs = self.each_run();
-        let columns: [Column; 6] = [
+        let columns: [Column; 9] = [
             ("accuracy (%)", None, |run| Some(run.task.as_ref()?.accuracy? * 100.0)),
             ("spikes/sample", None, |run| Some(run.counts.as_ref()?.neurons_fired as f64 / run.samples()?)),
             ("SynOps/sample", None, |run| Some(run.per_sample?.effective)),
@@ -38,6 +41,9 @@ impl Report {
             ("training energy", Some("J"), |run| {
                 Some(run.training.as_ref()?.energy.as_ref()?.total_j?.nominal)
             }),
+            ("pulses", None, |run| run.more.get("crossbar")?.get("pulses")?.as_f64()),
+            ("pulse energy", Some("J"), |run| run.more.get("crossbar")?.get("write_j")?.as_f64()),
+            ("worn devices", None, |run| run.more.get("crossbar")?.get("worn_devices")?.as_f64()),
         ];
         let used: Vec<_> =
             columns.iter().filter(|(_, _, value)| runs.iter().any(|run| value(run).is_some())).collect();
