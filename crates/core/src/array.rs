@@ -191,14 +191,19 @@ impl Array {
         port.rule != NONE || self.refresh != 0
     }
 
-    /// What a sum of one column, in units of the read matrix times payload, adds to the input sum of its neuron.
-    #[inline(always)]
-    pub fn contribution(&self, sum: i32) -> i32 {
-        let value = match self.top {
-            0 => i64::from(sum),
-            top => device::convert(i64::from(sum), u64::from(self.full_scale), top),
-        };
-        self.gain.of(value) as i32
+    /// What the sums of columns, in units of the read matrix times payload, add to the input sums of their neurons.
+    #[inline]
+    pub(crate) fn contribute(&self, inputs: &mut [i32], sums: &[i32]) {
+        if self.top == 0 {
+            for (input, sum) in inputs.iter_mut().zip(sums) {
+                *input = input.wrapping_add(self.gain.of(i64::from(*sum)) as i32);
+            }
+            return;
+        }
+        let coder = device::Coder::new(u64::from(self.full_scale), self.top);
+        for (input, sum) in inputs.iter_mut().zip(sums) {
+            *input = input.wrapping_add(self.gain.of(coder.code(i64::from(*sum))) as i32);
+        }
     }
 
     /// The most that a row can add to one sum for a payload of 1.

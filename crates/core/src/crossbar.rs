@@ -19,7 +19,7 @@
 //! Sums are exact, a device's pulses are keyed by its own number: neither the order of reads in a tick nor the
 //! order in which different devices are written can change a bit.
 
-use crate::device::{self, DeviceClass, Direction, Instance, Purpose};
+use crate::device::{self, DEVICES, DeviceClass, Direction, Instance, PAIR_STRIDE, Purpose};
 use crate::draw::Draws;
 
 /// How two devices make one weight.
@@ -86,6 +86,8 @@ pub struct Memory<'a> {
     pub charge: &'a mut [u64],
     /// Two per column.
     pub scratch: &'a mut [u64],
+    /// One per device, by [`Crossbar::instances`], or none: what distinguishes each is then found anew at each pulse.
+    pub instances: &'a [Instance],
 }
 
 /// What a crossbar has done; energies follow by the host's prices per unit.
@@ -225,6 +227,7 @@ impl<'a> Crossbar<'a> {
             && memory.matrix.len() == devices / 2
             && memory.charge.len() == shape.rows
             && memory.scratch.len() == 2 * shape.columns
+            && (memory.instances.is_empty() || memory.instances.len() == devices)
             && u64::from(shape.row_devices) >= 2 * shape.columns as u64
             && (u64::from(shape.first_device) + shape.rows as u64 * u64::from(shape.row_devices))
                 <= u64::from(device::MOST_DEVICES) + u64::from(shape.row_devices);
@@ -307,12 +310,148 @@ impl<'a> Crossbar<'a> {
         self.log.tally.charge = self.log.tally.charge.wrapping_add(charge.wrapping_mul(times));
     }
 
+    /// Pulses the weights of a row, each by its own count, up if positive: equal to [`pulse`](Self::pulse) one by one,
+    /// faster.
+    pub fn pulse_row(&mut self, row: usize, counts: &[i32], now: u32, draws: &mut impl Draws) -> Changes {
+        let mut changes = Changes::default();
+        if row >= self.shape.rows {
+            return changes;
+        }
+        let simple = self.shape.pair != Pair::OneSided
+            && self.memory.stamps.is_empty()
+            && self.shape.first_device.is_multiple_of(2)
+            && self.shape.row_devices.is_multiple_of(2);
+        let counts = counts.get(..self.shape.columns).unwrap_or(counts);
+        for (first, counts) in (0..).step_by(PAIRS).zip(counts.chunks(PAIRS)) {
+            let active = counts.iter().filter(|c| **c != 0).count();
+            if simple && 4 * active > PAIRS {
+                self.pulse_block(row, first, counts, draws, &mut changes);
+                continue;
+            }
+            for (column, count) in (first..).zip(counts).filter(|(_, c)| **c != 0) {
+                let old = self.weight(row, column);
+                self.pulse(row, column, *count, now, draws);
+                changes.add(old, self.weight(row, column));
+            }
+        }
+        changes
+    }
+
+    /// [`pulse_row`](Self::pulse_row) of up to [`PAIRS`] neighbours that neither drift nor are reset.
+    #[inline]
+    fn pulse_block(
+        &mut self,
+        row: usize,
+        first: usize,
+        counts: &[i32],
+        draws: &mut impl Draws,
+        changes: &mut Changes,
+    ) {
+        let k = 2 * (row * self.shape.columns + first);
+        let number = self.number(k);
+        let n = 2 * counts.len();
+        let class = self.class;
+        let (mut states, mut pulses) = ([0u32; 2 * PAIRS], [0u32; 2 * PAIRS]);
+        let (Some(own_states), Some(own_pulses)) =
+            (self.memory.states.get(k..k + n), self.memory.pulses.get(k..k + n))
+        else {
+            return;
+        };
+        for (to, from) in states.iter_mut().zip(own_states) {
+            *to = *from;
+        }
+        for (to, from) in pulses.iter_mut().zip(own_pulses) {
+            *to = *from;
+        }
+        let mut made = [class.nominal(); 2 * PAIRS];
+        let instances: &[Instance] = match self.memory.instances.get(k..k + n) {
+            Some(kept) => kept,
+            None if class.header().spread == 0 => &made,
+            None => {
+                let mut random = [0u32; 2 * PAIRS];
+                let address = device::address(Purpose::Spread, number);
+                draws.pairs(DEVICES, &[0; PAIRS], address, PAIR_STRIDE, &mut random);
+                for (number, (made, random)) in (number..).zip(made.iter_mut().zip(random)).take(n) {
+                    *made = class.instance_of(number, random, draws);
+                }
+                &made
+            }
+        };
+        let before = see(&class, &states, &pulses, number, draws);
+        let both = self.shape.pair == Pair::Differential;
+        let most = counts.iter().map(|c| c.unsigned_abs()).max().unwrap_or(0);
+        let (mut tally, pedestal) = (Tally::default(), self.pedestal());
+        for round in 0..most {
+            let mut random = [0u32; 2 * PAIRS];
+            events(&pulses, Purpose::Pulse, number, draws, &mut random);
+            let devices = states.iter_mut().zip(pulses.iter_mut()).zip(instances).zip(random);
+            for (i, (((state, pulses), instance), random)) in devices.enumerate().take(n) {
+                let count = counts.get(i / 2).copied().unwrap_or(0);
+                let minus = i % 2 == 1;
+                if round >= count.unsigned_abs() || minus && !both {
+                    continue;
+                }
+                let up = (count > 0) != minus;
+                let direction = if up { Direction::Up } else { Direction::Down };
+                let old = *state;
+                if class.worn(number + i as u32, *pulses, draws) {
+                    tally.worn_pulses += 1;
+                } else {
+                    *state = class.pulse(old, direction, instance, random);
+                }
+                *pulses = pulses.saturating_add(1);
+                let charge = charge_with(pedestal, old) + charge_with(pedestal, *state);
+                let (ups, downs) = if up { (1, 0) } else { (0, 1) };
+                tally.pulses_up += ups;
+                tally.pulses_down += downs;
+                tally.charge_up += if up { charge } else { 0 };
+                tally.charge_down += if up { 0 } else { charge };
+            }
+        }
+        let after = see(&class, &states, &pulses, number, draws);
+        if let (Some(to_states), Some(to_pulses)) =
+            (self.memory.states.get_mut(k..k + n), self.memory.pulses.get_mut(k..k + n))
+        {
+            for (to, from) in to_states.iter_mut().zip(states) {
+                *to = from;
+            }
+            for (to, from) in to_pulses.iter_mut().zip(pulses) {
+                *to = from;
+            }
+        }
+        let total = &mut self.log.tally;
+        total.pulses_up += tally.pulses_up;
+        total.pulses_down += tally.pulses_down;
+        total.worn_pulses += tally.worn_pulses;
+        total.charge_up = total.charge_up.wrapping_add(tally.charge_up);
+        total.charge_down = total.charge_down.wrapping_add(tally.charge_down);
+        if !self.live() {
+            self.log.stale = self.log.stale.saturating_add(tally.pulses_up + tally.pulses_down);
+        }
+        let pairs = before.chunks_exact(2).zip(after.chunks_exact(2)).zip(counts);
+        for (plus, ((before, after), _)) in (k..).step_by(2).zip(pairs).filter(|(_, (_, c))| **c != 0) {
+            let (Ok(before), Ok(after)) = (before.try_into(), after.try_into()) else { continue };
+            let old = self.memory.matrix.get(plus / 2).map_or(0, |w| i32::from(*w));
+            self.renew_as(row, plus, before, after);
+            let new = self.memory.matrix.get(plus / 2).map_or(0, |w| i32::from(*w));
+            changes.add(old, new);
+        }
+    }
+
+    /// What distinguishes each device, for [`Memory::instances`].
+    pub fn instances(class: &DeviceClass<'_>, shape: &Shape, out: &mut [Instance], draws: &mut impl Draws) {
+        for (k, instance) in out.iter_mut().enumerate() {
+            *instance = class.instance(shape.number(k), draws);
+        }
+    }
+
     /// Converts column sums to codes up to ±`top` of `full_scale`, half away from zero.
     pub fn convert(&mut self, sums: &[i32], full_scale: u64, top: u32, codes: &mut [i32]) {
+        let coder = device::Coder::new(full_scale, top);
         for (code, sum) in codes.iter_mut().zip(sums) {
-            *code = device::convert(i64::from(*sum), full_scale, top) as i32;
-            self.log.tally.conversions += 1;
+            *code = coder.code(i64::from(*sum)) as i32;
         }
+        self.log.tally.conversions += codes.len().min(sums.len()) as u64;
     }
 
     /// Changes a weight by `count` pulses, up if positive, with the devices' own response.
@@ -396,8 +535,12 @@ impl<'a> Crossbar<'a> {
 
     /// What conducts in a state, in states: the pedestal is added, and nothing is below 0.
     fn charge_of(&self, state: u32) -> u64 {
-        let pedestal = i64::from(self.shape.wires.pedestal) >> (24 - self.class.header().state_bits);
-        (i64::from(state) + pedestal).max(0) as u64
+        charge_with(self.pedestal(), state)
+    }
+
+    /// The pedestal in states.
+    fn pedestal(&self) -> i64 {
+        i64::from(self.shape.wires.pedestal) >> (24 - self.class.header().state_bits)
     }
 
     fn pulse_device(&mut self, k: usize, direction: Direction, now: u32, draws: &mut impl Draws) {
@@ -516,7 +659,12 @@ impl<'a> Crossbar<'a> {
 
     /// Brings one weight of the read matrix and its row's charge up to date; `before` is what was seen of the pair.
     fn renew(&mut self, row: usize, plus: usize, before: [u32; 2], draws: &mut impl Draws) {
-        let [a, b] = self.seen(plus, draws);
+        let after = self.seen(plus, draws);
+        self.renew_as(row, plus, before, after);
+    }
+
+    /// The same, where what is seen now is known.
+    fn renew_as(&mut self, row: usize, plus: usize, before: [u32; 2], [a, b]: [u32; 2]) {
         let left = |k: usize, seen: u32| match self.memory.factors.get(k) {
             Some(factor) => (self.conductance(seen) * (u64::from(*factor) + 1)) >> 16,
             None => self.conductance(seen),
@@ -616,6 +764,75 @@ impl<'a> Crossbar<'a> {
             _ => clipped(i32::from(*weight) + (1 << 15) - own),
         };
     }
+}
+
+/// Pairs of devices that are pulsed at once.
+const PAIRS: usize = 16;
+
+/// What pulses did to the read matrix.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// Weights that are read as another value than before.
+    pub changed: u64,
+    /// Weights that are read as other than zero, after minus before.
+    pub nonzero: i64,
+}
+
+impl Changes {
+    fn add(&mut self, old: i32, new: i32) {
+        self.changed += u64::from(new != old);
+        self.nonzero += i64::from(new != 0) - i64::from(old != 0);
+    }
+}
+
+/// What conducts in a state over a pedestal, in states.
+#[inline(always)]
+fn charge_with(pedestal: i64, state: u32) -> u64 {
+    (i64::from(state) + pedestal).max(0) as u64
+}
+
+/// Bits for the next event of each of a block of devices.
+#[inline]
+fn events(
+    pulses: &[u32; 2 * PAIRS],
+    purpose: Purpose,
+    number: u32,
+    draws: &mut impl Draws,
+    out: &mut [u32; 2 * PAIRS],
+) {
+    let mut times = [0u32; PAIRS];
+    for (time, pair) in times.iter_mut().zip(pulses.chunks_exact(2)) {
+        *time = pair.first().copied().unwrap_or(0);
+    }
+    draws.pairs(DEVICES, &times, device::address(purpose, number), PAIR_STRIDE, out);
+    for ((i, word), (pulses, time)) in
+        (0u32..).zip(out.iter_mut()).zip(pulses.iter().zip(times.iter().flat_map(|t| [*t; 2])))
+    {
+        if *pulses != time {
+            *word = device::bits(draws, purpose, number + i, *pulses);
+        }
+    }
+}
+
+/// What reads see of a block of devices that do not drift.
+#[inline]
+fn see(
+    class: &DeviceClass<'_>,
+    states: &[u32; 2 * PAIRS],
+    pulses: &[u32; 2 * PAIRS],
+    number: u32,
+    draws: &mut impl Draws,
+) -> [u32; 2 * PAIRS] {
+    let mut seen = *states;
+    if class.header().write_sd == 0 && class.header().level_bits == 0 {
+        return seen;
+    }
+    let mut random = [0u32; 2 * PAIRS];
+    events(pulses, Purpose::Pulse, number, draws, &mut random);
+    for (seen, random) in seen.iter_mut().zip(random) {
+        *seen = class.visible_by(*seen, random);
+    }
+    seen
 }
 
 /// Up pulses that rewrite one reset device at most.

@@ -27,6 +27,8 @@ pub enum Purpose {
     Program = 4,
     /// The noise of one read, by column.
     Read = 5,
+    /// Whether a device never worked.
+    Fault = 6,
 }
 
 /// Purpose base of the draws of devices, as [`Draws`] sees it.
@@ -35,15 +37,21 @@ pub const DEVICES: u32 = 0x0200_0000;
 /// Devices are numbered below this.
 pub const MOST_DEVICES: u32 = 1 << 28;
 
-/// 64 random bits for `(purpose, device, event)`: `device` is the device's number in its machine, `event` its own count
+/// Where the bits of a device stand in the stream of all devices: the two of a pair share a block.
+#[inline(always)]
+pub fn address(purpose: Purpose, device: u32) -> u32 {
+    (device >> 1) << 4 | (purpose as u32) << 1 | device & 1
+}
+
+/// From the address of one pair to that of the next.
+pub const PAIR_STRIDE: u32 = 1 << 4;
+
+/// 32 random bits for `(purpose, device, event)`: `device` is the device's number in its machine, `event` its own count
 /// (pulse number, read number), 0 for what never changes. The purpose is part of the index, so that one stream, and one
-/// block of it, serves each pulse.
+/// block of it, serves each pulse of a pair.
 #[inline]
-pub fn bits(draws: &mut impl Draws, purpose: Purpose, device: u32, event: u32) -> u64 {
-    let index = (device << 3 | purpose as u32) << 1;
-    let low = draws.draw(DEVICES, u64::from(event), index);
-    let high = draws.draw(DEVICES, u64::from(event), index | 1);
-    u64::from(low) | u64::from(high) << 32
+pub fn bits(draws: &mut impl Draws, purpose: Purpose, device: u32, event: u32) -> u32 {
+    draws.draw(DEVICES, u64::from(event), address(purpose, device))
 }
 
 /// Standard normal deviates ×128 (Q7) at the 256 centres of equal probability, scaled to unit variance.
@@ -372,6 +380,10 @@ pub struct Instance {
     pub up_q12: i32,
     /// Its down gain relative to the class, Q12.
     pub down_q12: i32,
+    /// Its place in the class's tables for pulses up: states are stretched by this, Q24.
+    pub up_ratio: i64,
+    /// The same for pulses down.
+    pub down_ratio: i64,
     /// The state in which it is stuck since it was made.
     pub stuck: Option<u32>,
 }
@@ -432,6 +444,8 @@ impl<'a> DeviceClass<'a> {
             high: self.header.high as u32,
             up_q12: 1 << 12,
             down_q12: 1 << 12,
+            up_ratio: 1 << 24,
+            down_ratio: 1 << 24,
             stuck: None,
         }
     }
@@ -443,7 +457,14 @@ impl<'a> DeviceClass<'a> {
             return self.nominal();
         }
         let random = bits(draws, Purpose::Spread, device, 0);
-        let deviate = |byte: u32| i64::from(normal_q7((random >> (8 * byte)) as u32));
+        self.instance_of(device, random, draws)
+    }
+
+    /// The device that these bits of [`Purpose::Spread`] make.
+    #[inline]
+    pub(crate) fn instance_of(&self, device: u32, random: u32, draws: &mut impl Draws) -> Instance {
+        let h = &self.header;
+        let deviate = |byte: u32| i64::from(normal_q7(random >> (8 * byte)));
         let common = if h.log_normal == 1 {
             let log2 = (i64::from(h.gain_sd) * deviate(0)) >> 7;
             i64::from(exp2_q16(log2 as i32 + (12 << 16))) - (1 << 12)
@@ -460,12 +481,31 @@ impl<'a> DeviceClass<'a> {
             (i64::from(h.zero) + ((reach * factor) >> 12)).max(0).min(i64::from(self.top())) as u32
         };
         let (low, high) = (bound(h.low, h.low_sd_q12, 3), bound(h.high, h.high_sd_q12, 2));
+        let faulty = h.stuck_high_q31 != 0 || h.stuck_low_q31 != 0 || h.stuck_random_q31 != 0;
+        let stuck = match faulty {
+            true => self.stuck(bits(draws, Purpose::Fault, device, 0) >> 1, low, high, random),
+            false => None,
+        };
+        let ratio = |kind: Coordinate, nominal: i64, own: i64| match kind {
+            Coordinate::Fixed => 1 << 24,
+            _ => ((nominal << 24) / own.max(1)).clamp(0, 1 << 38),
+        };
+        let span = |low: i64, high: i64, kind: Coordinate, ahead: (i64, i64)| match kind {
+            Coordinate::Bound => ahead.1 - ahead.0,
+            _ => high - low,
+        };
+        let (wide, own) = ((i64::from(h.low), i64::from(h.high)), (i64::from(low), i64::from(high)));
+        let zero = i64::from(h.zero);
+        let up = |(low, high): (i64, i64)| span(low, high, self.up_coordinate, (zero, high));
+        let down = |(low, high): (i64, i64)| span(low, high, self.down_coordinate, (low, zero));
         Instance {
             low,
             high,
             up_q12: gain(h.up_share_q12, h.up_only_sd_q12),
             down_q12: gain(h.down_share_q12, h.down_only_sd_q12),
-            stuck: self.stuck((random >> 33) as u32, low, high, random as u32),
+            up_ratio: ratio(self.up_coordinate, up(wide), up(own)),
+            down_ratio: ratio(self.down_coordinate, down(wide), down(own)),
+            stuck,
         }
     }
 
@@ -508,7 +548,7 @@ impl<'a> DeviceClass<'a> {
         }
         let mut value = i64::from(target);
         if self.header.reset_sd != 0 {
-            let deviate = normal_q7(bits(draws, Purpose::Program, device, event) as u32);
+            let deviate = normal_q7(bits(draws, Purpose::Program, device, event));
             value += (i64::from(self.header.reset_sd) * i64::from(deviate)) >> 7;
         }
         value.max(i64::from(instance.low)).min(i64::from(instance.high.max(instance.low))) as u32
@@ -520,7 +560,7 @@ impl<'a> DeviceClass<'a> {
         if h.endurance_log2_q16 == 0 {
             return u32::MAX;
         }
-        let deviate = i64::from(normal_q7(bits(draws, Purpose::Endurance, device, 0) as u32));
+        let deviate = i64::from(normal_q7(bits(draws, Purpose::Endurance, device, 0)));
         let log2 = i64::from(h.endurance_log2_q16) + ((i64::from(h.endurance_sd_q16) * deviate) >> 7);
         exp2_q16(log2.clamp(0, 32 << 16) as i32)
     }
@@ -533,10 +573,10 @@ impl<'a> DeviceClass<'a> {
     }
 
     /// The state after one pulse. `event` is the device's pulse number, from 0; `bits` are that pulse's
-    /// 64 random bits, [`bits`]`(draws, Purpose::Pulse, device, event)`: the lowest eight choose the noise, the highest
-    /// sixteen the rounding.
+    /// 32 random bits, [`bits`]`(draws, Purpose::Pulse, device, event)`: the lowest eight choose the noise, the next
+    /// eight the noise of the write that comes before, the highest sixteen the rounding.
     #[inline]
-    pub fn pulse(&self, state: u32, direction: Direction, instance: &Instance, bits: u64) -> u32 {
+    pub fn pulse(&self, state: u32, direction: Direction, instance: &Instance, bits: u32) -> u32 {
         if let Some(stuck) = instance.stuck {
             return stuck;
         }
@@ -547,7 +587,7 @@ impl<'a> DeviceClass<'a> {
         };
         let place = self.place(state, direction, instance);
         let mut step = i64::from(table.at(place));
-        let deviate = i64::from(normal_q7(bits as u32));
+        let deviate = i64::from(normal_q7(bits));
         if let Some(noise) = noise {
             step += (i64::from(noise.at(place)) * deviate + 64) >> 7;
         } else if h.cycle_kind == 1 {
@@ -558,7 +598,7 @@ impl<'a> DeviceClass<'a> {
         }
         if h.fraction_bits > 0 {
             let unit = 1i64 << h.fraction_bits;
-            let rest = if h.dither == 1 { (bits >> 48) as i64 & (unit - 1) } else { unit >> 1 };
+            let rest = if h.dither == 1 { i64::from(bits >> 16) & (unit - 1) } else { unit >> 1 };
             step = (step + rest) >> h.fraction_bits;
         }
         add(state, step, direction, instance.low, instance.high)
@@ -571,19 +611,16 @@ impl<'a> DeviceClass<'a> {
         if h.spread == 0 {
             return state;
         }
-        let (low, high, zero) = (i64::from(instance.low), i64::from(instance.high), i64::from(h.zero));
-        let span = i64::from(h.high) - i64::from(h.low);
-        let (kind, ahead, nominal) = match direction {
-            Direction::Up => (self.up_coordinate, high - zero, i64::from(h.high) - zero),
-            Direction::Down => (self.down_coordinate, zero - low, zero - i64::from(h.low)),
+        let (kind, ratio) = match direction {
+            Direction::Up => (self.up_coordinate, instance.up_ratio),
+            Direction::Down => (self.down_coordinate, instance.down_ratio),
         };
-        let state = i64::from(state);
-        let place = match kind {
-            Coordinate::Fixed => state,
-            Coordinate::Bound => zero + (state - zero) * nominal / ahead.max(1),
-            Coordinate::Span => zero + (state - zero) * span / (high - low).max(1),
-            Coordinate::Window => i64::from(h.low) + (state - low) * span / (high - low).max(1),
+        let (own, nominal) = match kind {
+            Coordinate::Fixed => return state,
+            Coordinate::Bound | Coordinate::Span => (i64::from(h.zero), i64::from(h.zero)),
+            Coordinate::Window => (i64::from(instance.low), i64::from(h.low)),
         };
+        let place = nominal + (((i64::from(state) - own) * ratio) >> 24);
         place.max(0).min(i64::from(self.top())) as u32
     }
 
@@ -593,9 +630,22 @@ impl<'a> DeviceClass<'a> {
         let h = &self.header;
         let mut value = i64::from(state);
         if h.write_sd != 0 {
-            let deviate = normal_q7((bits(draws, Purpose::Pulse, device, event) >> 8) as u32);
+            let deviate = normal_q7(bits(draws, Purpose::Pulse, device, event) >> 8);
             value += (i64::from(h.write_sd) * i64::from(deviate)) >> 7;
         }
+        self.leveled(value)
+    }
+
+    /// [`visible`](Self::visible) with the bits of [`Purpose::Pulse`] at hand.
+    #[inline]
+    pub(crate) fn visible_by(&self, state: u32, random: u32) -> u32 {
+        let noise = i64::from(self.header.write_sd) * i64::from(normal_q7(random >> 8));
+        self.leveled(i64::from(state) + (noise >> 7))
+    }
+
+    #[inline]
+    fn leveled(&self, value: i64) -> u32 {
+        let h = &self.header;
         let value = value.max(0).min(i64::from(self.top())) as u32;
         match h.level_bits {
             0 => value,
@@ -614,7 +664,7 @@ impl<'a> DeviceClass<'a> {
     /// The drift exponent ν (Q24) that the programming number `event` left in a device at `state`; 0 without drift.
     pub fn drift_exponent(&self, state: u32, device: u32, event: u32, draws: &mut impl Draws) -> u32 {
         let Some((mean, deviation)) = &self.drift else { return 0 };
-        let deviate = i64::from(normal_q7(bits(draws, Purpose::Drift, device, event) as u32));
+        let deviate = i64::from(normal_q7(bits(draws, Purpose::Drift, device, event)));
         let nu = i64::from(mean.at(state)) + ((i64::from(deviation.at(state)) * deviate) >> 7);
         nu.unsigned_abs().min(1 << 24) as u32
     }
@@ -675,6 +725,38 @@ fn check(h: &Header) -> Result<(), DeviceError> {
         within(name, word, -q12, q12)?;
     }
     Ok(())
+}
+
+/// A converter with its divisor turned into a multiplication: equal to [`convert`], faster for many values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Coder {
+    full_scale: u64,
+    top: u32,
+    /// ⌊(2^64 − 1) / (2 · full scale)⌋, or 0 where sums or codes are too large for it.
+    inverse: u64,
+}
+
+impl Coder {
+    /// The converter of codes up to ±`top` at ±`full_scale`.
+    pub fn new(full_scale: u64, top: u32) -> Self {
+        let small = full_scale != 0 && full_scale < 1 << 31 && top < 1 << 24;
+        let inverse = if small { (u64::MAX).checked_div(2 * full_scale).unwrap_or(0) } else { 0 };
+        Self { full_scale, top, inverse }
+    }
+
+    /// The code of a value.
+    #[inline(always)]
+    pub fn code(&self, value: i64) -> i64 {
+        if self.inverse == 0 {
+            return convert(value, self.full_scale, self.top);
+        }
+        let magnitude = value.unsigned_abs().min(self.full_scale);
+        // Below 2^56, so that the product's upper half is the quotient or one less.
+        let doubled = 2 * magnitude * u64::from(self.top) + self.full_scale;
+        let below = ((u128::from(doubled) * u128::from(self.inverse)) >> 64) as u64;
+        let code = below + u64::from(doubled - below * 2 * self.full_scale >= 2 * self.full_scale);
+        if value < 0 { -(code as i64) } else { code as i64 }
+    }
 }
 
 /// A sign-magnitude converter: `value` against `full_scale` in codes up to ±`top`, rounded half away from zero,

@@ -46,6 +46,7 @@ fn memory<'m>(block: &Block, bytes: &'m mut [u8], scratch: &'m mut [u64]) -> Opt
         matrix: bytemuck::try_cast_slice_mut(matrix).ok()?,
         charge: bytemuck::try_cast_slice_mut(charge).ok()?,
         scratch,
+        instances: &[],
     })
 }
 
@@ -121,6 +122,19 @@ impl<'m> Tile<'m> {
         if !asked.any {
             return tally;
         }
+        if self.array.aim == 0 {
+            let most = self.array.most_pulses.min(i32::MAX as u32) as i32;
+            for step in self.asked.iter_mut() {
+                let wanted = (*step).clamp(-most, most);
+                tally.saturated += u64::from(wanted != *step);
+                *step = wanted;
+            }
+            let changes = self.crossbar.pulse_row(row, self.asked, self.now, &mut self.devices);
+            tally.changed += changes.changed;
+            tally.nonzero += changes.nonzero;
+            self.asked.fill(0);
+            return tally;
+        }
         for column in 0..count {
             let step = self.asked.get_mut(column).map_or(0, core::mem::take);
             if step != 0 {
@@ -130,30 +144,17 @@ impl<'m> Tile<'m> {
         tally
     }
 
-    /// Changes one weight by `step` pulses, or until it reads as if each had been a nominal one.
+    /// Changes one weight by pulses until it reads as if each of `step` had been a nominal one.
     fn change(&mut self, row: usize, column: usize, step: i32, tally: &mut Tally) {
-        let most = self.array.most_pulses.min(i32::MAX as u32) as i32;
-        let wanted = step.clamp(-most, most);
         let old = self.crossbar.weight(row, column);
-        match self.array.aim {
-            0 => self.crossbar.pulse(row, column, wanted, self.now, &mut self.devices),
-            per_pulse => {
-                let aim = i64::from(old) + ((i64::from(wanted) * i64::from(per_pulse)) >> 8);
-                let aim = aim.clamp(-i64::from(i16::MAX), i64::from(i16::MAX)) as i32;
-                let most = self.array.most_pulses;
-                let place = (row, column);
-                self.crossbar.pulse_until(
-                    place,
-                    (aim, self.array.tolerance),
-                    most,
-                    self.now,
-                    &mut self.devices,
-                );
-            }
-        }
+        let aim = i64::from(old) + ((i64::from(step) * i64::from(self.array.aim)) >> 8);
+        let limit = i64::from(i16::MAX);
+        let (most, place) = (self.array.most_pulses, (row, column));
+        let goal = (aim.clamp(-limit, limit) as i32, self.array.tolerance);
+        let done = self.crossbar.pulse_until(place, goal, most, self.now, &mut self.devices);
         let new = self.crossbar.weight(row, column);
         tally.changed += u64::from(new != old);
-        tally.saturated += u64::from(wanted != step);
+        tally.saturated += u64::from(done == most);
         tally.nonzero += i64::from(new != 0) - i64::from(old != 0);
     }
 
@@ -301,10 +302,8 @@ impl Bank<'_, '_> {
         let base = word(self.run, port.target as usize * RUN_WORDS + run::STATE) as usize;
         let at = base + (target.count * port.group + array.column_first) as usize;
         let Some(inputs) = self.state.get_mut(at..at + columns) else { return };
-        for (input, sum) in inputs.iter_mut().zip(&mut *sums) {
-            *input = input.wrapping_add(array.contribution(*sum));
-            *sum = 0;
-        }
+        array.contribute(inputs, sums);
+        sums.fill(0);
         if let Some(r) = run_of(self.run, port.target) {
             set(r, run::ALL, 1);
             let before = word(r, run::ARRIVED);

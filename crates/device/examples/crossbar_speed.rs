@@ -30,15 +30,6 @@ fn with_crossbar(
     let mut factors = vec![0; if wires.resist() { 2 * n * n } else { 0 }];
     let (mut matrix, mut charge, mut scratch) = (vec![0; n * n], vec![0; n], vec![0; 2 * n]);
     let Ok(class) = compiled.class() else { return };
-    let memory = Memory {
-        states: &mut states,
-        pulses: &mut pulses,
-        stamps: &mut [],
-        factors: &mut factors,
-        matrix: &mut matrix,
-        charge: &mut charge,
-        scratch: &mut scratch,
-    };
     let shape = Shape {
         rows: n,
         columns: n,
@@ -48,6 +39,18 @@ fn with_crossbar(
         wires,
     };
     let mut draws = Threefry::<13>::new(1);
+    let mut instances = vec![class.nominal(); 2 * n * n];
+    Crossbar::instances(&class, &shape, &mut instances, &mut draws);
+    let memory = Memory {
+        states: &mut states,
+        pulses: &mut pulses,
+        stamps: &mut [],
+        factors: &mut factors,
+        matrix: &mut matrix,
+        charge: &mut charge,
+        scratch: &mut scratch,
+        instances: &instances,
+    };
     if let Some(mut bar) = Crossbar::new(class, shape, memory) {
         bar.reset(0, &mut draws);
         work(&mut bar, &mut draws);
@@ -102,8 +105,8 @@ fn main() {
             let Ok(compiled) = Preset::shipped(name).and_then(|p| compile(&p, &resolution)) else { continue };
             with_crossbar(256, &compiled, Wires::default(), |bar, draws| {
                 let seconds = best(|| {
-                    for k in 0..256 * 256 {
-                        bar.pulse(k / 256, k % 256, 1, 0, draws);
+                    for row in 0..256 {
+                        bar.pulse_row(row, &[1; 256], 0, draws);
                     }
                 });
                 println!("{name}, {label}: {:.1} M pulses/s", 2.0 * 65536.0 / seconds / 1e6);

@@ -2,6 +2,7 @@
 
 use proptest::prelude::*;
 use synop_core::crossbar::{Crossbar, Memory, Pair, Shape, Tally, Wires};
+use synop_core::device::Instance;
 use synop_core::draw::Threefry;
 use synop_device::{Compiled, Preset, Resolution, compile, wires};
 
@@ -33,6 +34,10 @@ impl Store {
     }
 
     fn crossbar<'a>(&'a mut self, compiled: &'a Compiled) -> Crossbar<'a> {
+        self.crossbar_with(compiled, &[])
+    }
+
+    fn crossbar_with<'a>(&'a mut self, compiled: &'a Compiled, instances: &'a [Instance]) -> Crossbar<'a> {
         let memory = Memory {
             states: &mut self.states,
             pulses: &mut self.pulses,
@@ -41,6 +46,7 @@ impl Store {
             matrix: &mut self.matrix,
             charge: &mut self.charge,
             scratch: &mut self.scratch,
+            instances,
         };
         Crossbar::new(compiled.class().unwrap(), self.shape, memory).unwrap()
     }
@@ -194,9 +200,9 @@ fn drift_lowers_what_is_read_and_a_full_pair_is_reset() {
         bar.pulse(1, 1, 2, 0, &mut draws);
     }
     bar.refresh(0, &mut draws);
-    let fresh = bar.matrix()[4];
+    let fresh = i32::from(bar.matrix()[4]);
     bar.refresh(1_000_000, &mut draws);
-    let late = bar.matrix()[4];
+    let late = i32::from(bar.matrix()[4]);
     assert!(fresh > 1000 && late < fresh * 3 / 4 && late > fresh / 4, "{fresh} {late}");
     for k in 0..400 {
         bar.pulse(0, 0, if k % 2 == 0 { 1 } else { -1 }, 0, &mut draws);
@@ -244,6 +250,58 @@ proptest! {
         prop_assert_eq!(first, second);
     }
 
+    /// Rows of pulses equal single pulses, with and without instances at hand.
+    #[test]
+    fn a_row_of_pulses_equals_its_single_pulses(
+        seed in any::<u64>(),
+        rows in prop::collection::vec(prop::collection::vec(-3i32..4, 21), 1..5),
+        device_name in prop::sample::select(vec!["reram-es", "reram-array-om", "ecram", "power-step", "pcm", "neurosim-real"]),
+        keep in any::<bool>(),
+    ) {
+        let (preset, compiled) = device(device_name, &quiet());
+        let pair = match preset.pair {
+            synop_device::preset::Pair::Differential => Pair::Differential,
+            synop_device::preset::Pair::OneSided => Pair::OneSided,
+            synop_device::preset::Pair::Reference => Pair::Reference,
+        };
+        let wires = Wires { row_q48: if keep { 0 } else { 500 }, column_q48: 0, pedestal: 1 << 18 };
+        let run = |whole: bool| {
+            let mut store = Store::new(4, 21, pair, wires, false);
+            let mut draws = Threefry::<13>::new(seed);
+            let class = compiled.class().unwrap();
+            let mut instances = vec![class.nominal(); if whole && keep { 168 } else { 0 }];
+            Crossbar::instances(&class, &store.shape, &mut instances, &mut draws);
+            let (matrix, log) = {
+                let mut bar = store.crossbar_with(&compiled, &instances);
+                bar.reset(0, &mut draws);
+                for (i, counts) in rows.iter().enumerate() {
+                    if whole {
+                        bar.pulse_row(i % 4, counts, 0, &mut draws);
+                        continue;
+                    }
+                    for (j, count) in counts.iter().enumerate().filter(|(_, c)| **c != 0) {
+                        bar.pulse(i % 4, j, *count, 0, &mut draws);
+                    }
+                }
+                (bar.matrix().to_vec(), *bar.log())
+            };
+            (matrix, log, store.states, store.pulses, store.charge)
+        };
+        prop_assert_eq!(run(false), run(true));
+    }
+
+    /// The fast converter is the converter.
+    #[test]
+    fn a_coder_equals_the_converter(value in any::<i32>(), full in 0u64..1 << 33, top in 0u32..1 << 25) {
+        use synop_core::device::{Coder, convert};
+        for full in [full, full >> 20] {
+            let coder = Coder::new(full, top);
+            for value in [i64::from(value), i64::from(value) >> 12, full as i64, -(full as i64) / 2, i64::MIN] {
+                prop_assert_eq!(coder.code(value), convert(value, full, top));
+            }
+        }
+    }
+
     /// Words of any kind are a class or an error.
     #[test]
     fn arbitrary_words_never_panic(words in prop::collection::vec(any::<i32>(), 0..200), at in 0usize..36, value in any::<i32>()) {
@@ -259,7 +317,7 @@ proptest! {
                 let instance = class.instance(number, &mut draws);
                 let mut state = class.initial(number, &instance, &mut draws);
                 for (event, direction) in [synop_core::device::Direction::Up, synop_core::device::Direction::Down].into_iter().cycle().take(20).enumerate() {
-                    state = class.pulse(state, direction, &instance, 0x1234_5678_9abc_def0 ^ event as u64);
+                    state = class.pulse(state, direction, &instance, 0x1234_5678 ^ event as u32);
                     prop_assert!(state <= class.top());
                     let seen = class.visible(state, number, event as u32, &mut draws);
                     let nu = class.drift_exponent(seen, number, event as u32, &mut draws);

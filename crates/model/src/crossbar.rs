@@ -308,7 +308,7 @@ impl Crossbar {
         };
         let siemens = self.device.siemens(compiled.weight(state));
         let sd = noise.model.deviation_us(siemens * 1e6, self.device.cell.g_max_us) * 1e-6;
-        let deviate = device::normal_q7(device::bits(draws, Purpose::Program, number, 0) as u32);
+        let deviate = device::normal_q7(device::bits(draws, Purpose::Program, number, 0));
         let moved = sd * f64::from(deviate) / 128.0 / energy::siemens_per_state(&self.device, compiled);
         (f64::from(state) + moved).round().clamp(0.0, f64::from(class.top())) as u32
     }
