@@ -50,6 +50,7 @@ fn an_image_shows_its_populations_and_synapses_and_a_broken_one_is_refused() {
         bits: 4,
         plastic_hidden: true,
         seed: 1,
+        bars: None,
     };
     let blob = setup.image().unwrap();
     let folder = tempfile::tempdir().unwrap();

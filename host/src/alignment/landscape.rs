@@ -388,6 +388,7 @@ impl Plan {
             bits: 8,
             plastic_hidden: true,
             seed,
+            bars: None,
         };
         let drives = |samples: &Samples| {
             let drive = |sample: usize| {
