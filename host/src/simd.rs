@@ -13,7 +13,7 @@
 #![allow(unsafe_code)]
 
 use synop_core::neuron::{BLOCK, Outcome, Params, State};
-use synop_core::store::{self, Event, Kernels, Matrix, SparseRow};
+use synop_core::store::{self, Event, Kernels, Matrix, Portable, RunOutcome, SparseRow};
 
 /// What the processor can do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -123,12 +123,34 @@ impl Kernels for Native {
             _ => synop_core::neuron::update(params, state, spikes),
         }
     }
+
+    #[inline]
+    fn lif_run(&self, params: &Params<'_>, state: State<'_>, out: &mut RunOutcome) -> u32 {
+        match self.level {
+            // SAFETY: the level says that the processor has the features.
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx512 => unsafe { x86::lif_run_512(params, state, out) },
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx2 => unsafe { x86::lif_run_2(params, state, out) },
+            _ => Portable.lif_run(params, state, out),
+        }
+    }
+
+    #[inline]
+    fn soon(&self, bytes: &[u8]) {
+        #[cfg(target_arch = "x86_64")]
+        x86::prefetch(bytes);
+        #[cfg(not(target_arch = "x86_64"))]
+        let _ = bytes;
+    }
 }
 
 #[cfg(target_arch = "x86_64")]
 mod x86 {
     use super::*;
     use std::arch::x86_64::*;
+    use synop_core::image::{Reset, flag};
+    use synop_core::neuron::Value;
 
     /// Rows that one pass adds: their sum fits 16 bits (16 · 128 < 2^15), and each is one stream.
     const STREAMS: usize = 16;
@@ -265,51 +287,146 @@ mod x86 {
         }
     }
 
-    /// Bit rows, added with carry-save adders: three planes count up to seven rows, then the counts are spread.
+    /// Rows of bits that are counted together: their counts fit eight planes.
+    const COUNTED: usize = 255;
+    /// Cells of one pass over bit rows: one cache line of each.
+    const CELLS: usize = 512;
+    /// Passes from the one that runs to the one whose lines are fetched.
+    const FETCHED: usize = 3;
+
+    /// Bit rows: full adders count in planes of bits how often each cell is set, then the counts times the weight
+    /// are added to the sums.
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
     pub(super) unsafe fn bits_512(sums: &mut [i32], matrix: Matrix<'_>, weight: i32, events: &[Event]) {
         if events.iter().any(|e| e[1] != 1) {
             return store::bits(sums, matrix, weight, events);
         }
-        let whole = sums.len() / 512;
-        for batch in events.chunks(15) {
-            let mut rows: [&[u8]; 15] = [&[]; 15];
+        let mut rows: [&[u8]; COUNTED] = [&[]; COUNTED];
+        for batch in events.chunks(COUNTED) {
             for (r, e) in rows.iter_mut().zip(batch) {
                 *r = matrix.row(e[0]);
             }
             let rows = &rows[..batch.len()];
-            let enough = rows.iter().map(|r| r.len() / 64).min().unwrap_or(0).min(whole);
-            for chunk in 0..enough {
-                let mut planes = [_mm512_setzero_si512(); 4];
+            let bytes = rows.iter().map(|r| r.len()).min().unwrap_or(0).min(sums.len().div_ceil(8));
+            if bytes < sums.len().div_ceil(8) {
+                // Rows shorter than the sums do not occur in an image; the reference says what they mean.
+                store::bits(sums, matrix, weight, batch);
+                continue;
+            }
+            let tiles = sums.len().div_ceil(CELLS);
+            let fetch = |tile: usize| {
                 for row in rows {
-                    // SAFETY: (chunk + 1) * 64 <= enough * 64 <= row.len().
-                    let mut carry = unsafe { _mm512_loadu_si512(row.as_ptr().add(chunk * 64).cast()) };
-                    for p in &mut planes {
-                        let sum = _mm512_xor_si512(*p, carry);
-                        carry = _mm512_and_si512(*p, carry);
-                        *p = sum;
-                    }
+                    _mm_prefetch::<_MM_HINT_T0>(row.as_ptr().wrapping_add(tile * 64).cast());
                 }
-                let mut masks = [[0u16; 32]; 4];
-                for (mask, p) in masks.iter_mut().zip(planes) {
-                    // SAFETY: 32 u16 are 64 bytes.
-                    unsafe { _mm512_storeu_si512(mask.as_mut_ptr().cast(), p) };
+            };
+            (0..FETCHED.min(tiles)).for_each(fetch);
+            for tile in 0..tiles {
+                if tile + FETCHED < tiles {
+                    fetch(tile + FETCHED);
                 }
-                for g in 0..32 {
-                    // SAFETY: chunk * 512 + 16 g + 16 <= whole * 512 <= sums.len().
-                    unsafe {
-                        let at = sums.as_mut_ptr().add(chunk * 512 + 16 * g).cast();
-                        let mut sum = _mm512_loadu_si512(at);
-                        for (k, mask) in masks.iter().enumerate() {
-                            let step = _mm512_set1_epi32(weight.wrapping_shl(k as u32));
-                            sum = _mm512_mask_add_epi32(sum, mask[g], sum, step);
-                        }
-                        _mm512_storeu_si512(at, sum);
-                    }
+                let at = tile * CELLS;
+                let cells = (sums.len() - at).min(CELLS);
+                let loaded = cells.div_ceil(8);
+                let mask = if loaded == 64 { u64::MAX } else { (1 << loaded) - 1 };
+                // SAFETY: the masked bytes end at at / 8 + loaded <= sums.len().div_ceil(8) <= bytes.
+                let line =
+                    |row: &[u8]| unsafe { _mm512_maskz_loadu_epi8(mask, row.as_ptr().add(at / 8).cast()) };
+                let mut planes = [_mm512_setzero_si512(); 8];
+                let count = 32 - (rows.len() as u32).leading_zeros() as usize;
+                // SAFETY: the processor has the features; at + cells <= sums.len().
+                unsafe {
+                    count_planes(rows, &mut planes, count, line);
+                    spread_counts(&mut sums[at..at + cells], &planes[..count], weight);
                 }
             }
-            tail_bits(sums, rows, weight, enough * 512);
         }
+    }
+
+    /// Counts bits of all rows, cell by cell: bit k of a count is in plane k, of `count` planes.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
+    unsafe fn count_planes(
+        rows: &[&[u8]],
+        planes: &mut [__m512i; 8],
+        count: usize,
+        line: impl Fn(&[u8]) -> __m512i,
+    ) {
+        let zero = _mm512_setzero_si512();
+        let [mut ones, mut twos, mut fours] = [zero; 3];
+        for eight in rows.chunks(8) {
+            let mut next = eight.iter();
+            let mut row = || next.next().map_or(zero, |r| line(r));
+            let (a, carry_a) = full_adder(ones, row(), row());
+            let (b, carry_b) = full_adder(a, row(), row());
+            let (c, carry_c) = full_adder(twos, carry_a, carry_b);
+            let mut carry = zero;
+            if eight.len() > 4 {
+                let (d, carry_d) = full_adder(b, row(), row());
+                let (e, carry_e) = full_adder(d, row(), row());
+                let (f, carry_f) = full_adder(c, carry_d, carry_e);
+                (ones, twos) = (e, f);
+                (fours, carry) = full_adder(fours, carry_c, carry_f);
+            } else {
+                (ones, twos) = (b, c);
+                (fours, carry) = full_adder(fours, carry_c, carry);
+            }
+            for p in planes.iter_mut().take(count).skip(3) {
+                (*p, carry) = (_mm512_xor_si512(*p, carry), _mm512_and_si512(*p, carry));
+            }
+        }
+        (planes[0], planes[1], planes[2]) = (ones, twos, fours);
+    }
+
+    /// Sum and carry of three bits, in every position.
+    #[inline]
+    #[target_feature(enable = "avx512f")]
+    fn full_adder(a: __m512i, b: __m512i, c: __m512i) -> (__m512i, __m512i) {
+        (_mm512_ternarylogic_epi64::<0x96>(a, b, c), _mm512_ternarylogic_epi64::<0xe8>(a, b, c))
+    }
+
+    /// `sums[j] += weight · count of cell j`; at most 512 sums.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
+    unsafe fn spread_counts(sums: &mut [i32], planes: &[__m512i], weight: i32) {
+        let mut masks = [[0u64; 8]; 8];
+        for (mask, p) in masks.iter_mut().zip(planes) {
+            // SAFETY: 8 u64 are 64 bytes.
+            unsafe { _mm512_storeu_si512(mask.as_mut_ptr().cast(), *p) };
+        }
+        // Counts fit 16 bits, so that one instruction multiplies where the weight does too.
+        let short = i16::try_from(weight).is_ok();
+        let factor = _mm512_set1_epi32(if short { weight & 0xffff } else { weight });
+        for (group, sums) in sums.chunks_mut(64).enumerate() {
+            let mut counts = _mm512_setzero_si512();
+            for (k, mask) in masks.iter().enumerate().take(planes.len()) {
+                counts =
+                    _mm512_mask_add_epi8(counts, mask[group], counts, _mm512_set1_epi8((1u8 << k) as i8));
+            }
+            let mut bytes = [0u8; 64];
+            // SAFETY: 64 bytes.
+            unsafe { _mm512_storeu_si512(bytes.as_mut_ptr().cast(), counts) };
+            for (bytes, sums) in bytes.as_chunks::<16>().0.iter().zip(sums.chunks_mut(16)) {
+                let lanes = lanes(sums.len());
+                // SAFETY: 16 bytes are read, and the mask ends at sums.len().
+                unsafe {
+                    let counts = _mm512_cvtepu8_epi32(_mm_loadu_si128(bytes.as_ptr().cast()));
+                    let add = if short {
+                        _mm512_madd_epi16(counts, factor)
+                    } else {
+                        _mm512_mullo_epi32(counts, factor)
+                    };
+                    let at = sums.as_mut_ptr();
+                    let sum = _mm512_maskz_loadu_epi32(lanes, at);
+                    _mm512_mask_storeu_epi32(at, lanes, _mm512_add_epi32(sum, add));
+                }
+            }
+        }
+    }
+
+    /// The first `n` of 16 lanes.
+    #[inline(always)]
+    fn lanes(n: usize) -> __mmask16 {
+        if n >= 16 { __mmask16::MAX } else { (1 << n) - 1 }
     }
 
     #[target_feature(enable = "avx2")]
@@ -317,75 +434,255 @@ mod x86 {
         store::bits(sums, matrix, weight, events);
     }
 
-    /// The columns after the last full chunk (`from` is a multiple of 8).
-    #[inline(always)]
-    fn tail_bits(sums: &mut [i32], rows: &[&[u8]], weight: i32, from: usize) {
-        let Some(sums) = sums.get_mut(from..) else { return };
-        for row in rows {
-            for (sums, byte) in sums.chunks_mut(8).zip(row.get(from / 8..).unwrap_or(&[])) {
-                for (j, s) in sums.iter_mut().enumerate() {
-                    *s = s.wrapping_add(weight & -i32::from(byte >> j & 1));
-                }
-            }
-        }
-    }
-
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
     pub(super) unsafe fn sparse_512(sums: &mut [i32], row: SparseRow<'_>, payload: i32, next: &[u8]) {
-        scatter(sums, row, payload, next);
+        scatter(sums, row, payload, next, all_below_512(row.targets, sums.len()));
     }
 
     #[target_feature(enable = "avx2")]
     pub(super) unsafe fn sparse_2(sums: &mut [i32], row: SparseRow<'_>, payload: i32, next: &[u8]) {
-        scatter(sums, row, payload, next);
+        let largest = row.targets.iter().copied().max().unwrap_or(0);
+        scatter(sums, row, payload, next, usize::from(largest) < sums.len());
     }
 
-    /// Synapses between two prefetches: one cache line of targets.
-    const STRIDE: usize = 32;
+    /// Whether all targets are below `n`.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
+    fn all_below_512(targets: &[u16], n: usize) -> bool {
+        let Ok(n) = u16::try_from(n) else { return true };
+        let limit = _mm512_set1_epi16(n as i16);
+        let (whole, rest) = targets.as_chunks::<32>();
+        let mut beyond = 0;
+        for t in whole {
+            // SAFETY: 32 targets are 64 bytes.
+            let t = unsafe { _mm512_loadu_si512(t.as_ptr().cast()) };
+            beyond |= _mm512_cmpge_epu16_mask(t, limit);
+        }
+        let lanes = (1u32 << rest.len()) - 1;
+        // SAFETY: the mask ends at the end of the targets.
+        let t = unsafe { _mm512_maskz_loadu_epi16(lanes, rest.as_ptr().cast()) };
+        beyond | _mm512_mask_cmpge_epu16_mask(lanes, t, limit) == 0
+    }
 
+    /// Synapses between two fetched lines; they take 32 or 48 bytes themselves.
+    const STRIDE: usize = 16;
+
+    /// Adds a row; `fits` says that all targets are below `sums.len()`.
     #[inline(always)]
-    fn scatter(sums: &mut [i32], row: SparseRow<'_>, payload: i32, next: &[u8]) {
-        let largest = row.targets.iter().copied().max().unwrap_or(0);
-        let fits = usize::from(largest) < sums.len() && matches!(row.bits, 0 | 8);
-        if !fits || (row.bits == 8 && row.weights.len() < row.targets.len()) {
+    fn scatter(sums: &mut [i32], row: SparseRow<'_>, payload: i32, next: &[u8], fits: bool) {
+        let weighted = row.bits == 8;
+        if !fits || !(weighted || row.bits == 0) || (weighted && row.weights.len() < row.targets.len()) {
             return store::sparse(sums, row, payload);
         }
-        let lines = next.len().div_ceil(64);
-        let chunks = row.targets.len().div_ceil(STRIDE).max(1);
-        let per_chunk = lines.div_ceil(chunks);
-        let mut line = 0;
-        let mut ahead = || {
-            for _ in 0..per_chunk {
-                _mm_prefetch_line(next, line);
-                line += 1;
-            }
+        let (targets, last) = row.targets.as_chunks::<STRIDE>();
+        let lines = next.chunks(64).chain(std::iter::repeat(&[][..]));
+        let fetch = |line: &[u8]| {
+            // SAFETY: SSE is part of x86_64, and a prefetch does not fault.
+            unsafe { _mm_prefetch::<_MM_HINT_T1>(line.as_ptr().cast()) };
         };
-        if row.bits == 0 {
-            let add = row.weight.wrapping_mul(payload);
-            for targets in row.targets.chunks(STRIDE) {
-                ahead();
-                for t in targets {
-                    // SAFETY: t <= largest < sums.len().
-                    let s = unsafe { sums.get_unchecked_mut(usize::from(*t)) };
-                    *s = s.wrapping_add(add);
+        let mut add = |target: u16, weight: i32| {
+            // SAFETY: the caller has compared every target with `sums.len()`.
+            let s = unsafe { sums.get_unchecked_mut(usize::from(target)) };
+            *s = s.wrapping_add(weight);
+        };
+        if !weighted {
+            let weight = row.weight.wrapping_mul(payload);
+            for (t, line) in targets.iter().zip(lines) {
+                fetch(line);
+                for target in t {
+                    add(*target, weight);
                 }
             }
+            last.iter().for_each(|t| add(*t, weight));
             return;
         }
-        for (targets, weights) in row.targets.chunks(STRIDE).zip(row.weights.chunks(STRIDE)) {
-            ahead();
-            for (t, w) in targets.iter().zip(weights) {
-                // SAFETY: t <= largest < sums.len().
-                let s = unsafe { sums.get_unchecked_mut(usize::from(*t)) };
-                *s = s.wrapping_add(i32::from(*w as i8).wrapping_mul(payload));
+        let (weights, last_weights) = row.weights[..row.targets.len()].as_chunks::<STRIDE>();
+        let all = targets.iter().zip(weights).zip(lines);
+        let lasts = last.iter().zip(last_weights);
+        if payload == 1 {
+            for ((t, w), line) in all {
+                fetch(line);
+                for j in 0..STRIDE {
+                    add(t[j], i32::from(w[j] as i8));
+                }
+            }
+            lasts.for_each(|(t, w)| add(*t, i32::from(*w as i8)));
+        } else {
+            for ((t, w), line) in all {
+                fetch(line);
+                for j in 0..STRIDE {
+                    add(t[j], i32::from(w[j] as i8).wrapping_mul(payload));
+                }
+            }
+            lasts.for_each(|(t, w)| add(*t, i32::from(*w as i8).wrapping_mul(payload)));
+        }
+    }
+
+    /// Has bytes fetched, line by line.
+    #[inline]
+    pub(super) fn prefetch(bytes: &[u8]) {
+        // An unaligned range may end in a line of its own.
+        for line in 0..(bytes.len() + bytes.as_ptr() as usize % 64).div_ceil(64) {
+            // SAFETY: SSE is part of x86_64, and a prefetch does not fault.
+            unsafe { _mm_prefetch::<_MM_HINT_T1>(bytes.as_ptr().wrapping_add(line * 64).cast()) };
+        }
+    }
+
+    /// Options that the vector update leaves to the core's own.
+    const UNUSUAL: u32 = flag::ADAPTIVE
+        | flag::MULTI_SPIKE
+        | flag::STATELESS
+        | flag::LEAK_LAST
+        | flag::LEAK_RESTING
+        | flag::CURRENT;
+
+    #[target_feature(enable = "avx2")]
+    pub(super) unsafe fn lif_run_2(params: &Params<'_>, state: State<'_>, out: &mut RunOutcome) -> u32 {
+        Portable.lif_run(params, state, out)
+    }
+
+    /// 16 neurons at a time: `neuron::update`, operation by operation.
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
+    pub(super) unsafe fn lif_run_512(params: &Params<'_>, state: State<'_>, out: &mut RunOutcome) -> u32 {
+        let p = params.piece;
+        if !params.narrow || p.flags & UNUSUAL != 0 || p.grain > 1 {
+            return Portable.lif_run(params, state, out);
+        }
+        let n = state.v.len();
+        let rests = p.refractory != 0;
+        let each = [params.threshold.each, params.bias.each, params.decay.each, params.reset_value.each];
+        let enough = state.sum.len() >= n
+            && (!rests || state.refractory.len() >= n)
+            && each.iter().all(|e| e.is_empty() || e.len() >= n)
+            && n <= BLOCK * out.moved.len();
+        if !enough {
+            return Portable.lif_run(params, state, out);
+        }
+        // SAFETY: all slices that are read have at least n elements, and `out` a bit for each.
+        unsafe {
+            match (rests, each.iter().all(|e| e.is_empty())) {
+                (false, true) => lif_run::<false, false>(params, state, out),
+                (true, true) => lif_run::<true, false>(params, state, out),
+                (false, false) => lif_run::<false, true>(params, state, out),
+                (true, false) => lif_run::<true, true>(params, state, out),
             }
         }
     }
 
-    #[inline(always)]
-    fn _mm_prefetch_line(bytes: &[u8], line: usize) {
-        // SAFETY: SSE is part of x86_64, and a prefetch does not fault.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(bytes.as_ptr().wrapping_add(line * 64).cast()) }
+    /// A parameter of 16 neurons from `at` on.
+    ///
+    /// # Safety
+    /// `each` is empty, or has an element for every lane from `at` on.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
+    unsafe fn value<const EACH: bool>(
+        v: &Value<'_>,
+        common: __m512i,
+        at: usize,
+        lanes: __mmask16,
+    ) -> __m512i {
+        if EACH && !v.each.is_empty() {
+            // SAFETY: as said above.
+            unsafe { _mm512_maskz_loadu_epi32(lanes, v.each.as_ptr().add(at)) }
+        } else {
+            common
+        }
+    }
+
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
+    unsafe fn lif_run<const RESTS: bool, const EACH: bool>(
+        params: &Params<'_>,
+        state: State<'_>,
+        out: &mut RunOutcome,
+    ) -> u32 {
+        let p = params.piece;
+        let n = state.v.len();
+        let (sum, v, refractory) =
+            (state.sum.as_mut_ptr(), state.v.as_mut_ptr(), state.refractory.as_mut_ptr());
+        let zero = _mm512_setzero_si512();
+        let one = _mm512_set1_epi32(1);
+        let (low, high) = (_mm512_set1_epi32(p.v_min), _mm512_set1_epi32(p.v_max));
+        let rest = _mm512_set1_epi32(p.refractory as i32);
+        let shift = _mm_cvtsi32_si128(p.input_shift as i32);
+        // v ≥ threshold is v > threshold − 1; who never spikes has a threshold that nothing exceeds.
+        let silent = p.flags & flag::SILENT != 0;
+        let less = _mm512_set1_epi32(i32::from(p.flags & flag::GREATER_EQUAL != 0));
+        let never = _mm512_set1_epi32(i32::MAX);
+        let common = |v: &Value<'_>| _mm512_set1_epi32(v.common);
+        let (thresholds, biases) = (common(&params.threshold), common(&params.bias));
+        let (decays, resets) = (common(&params.decay), common(&params.reset_value));
+        let clamps = p.flags & flag::CLAMP != 0;
+        let mut saturated = zero;
+        for (block, (moved, spikes)) in out.moved.iter_mut().zip(&mut out.spikes).enumerate() {
+            let first = block * BLOCK;
+            if first >= n {
+                break;
+            }
+            let (mut all_moved, mut all_spikes) = (0u64, 0u64);
+            for part in 0..(n - first).min(BLOCK).div_ceil(16) {
+                let at = first + part * 16;
+                let lanes = lanes(n - at);
+                // SAFETY (all loads and stores): the mask ends at n, and every slice has at least n elements.
+                let (x, before) = unsafe {
+                    (_mm512_maskz_loadu_epi32(lanes, sum.add(at)), _mm512_maskz_loadu_epi32(lanes, v.add(at)))
+                };
+                let left =
+                    if RESTS { unsafe { _mm512_maskz_loadu_epi32(lanes, refractory.add(at)) } } else { zero };
+                let threshold = unsafe { value::<EACH>(&params.threshold, thresholds, at, lanes) };
+                let limit = if silent { never } else { _mm512_sub_epi32(threshold, less) };
+                let decay = unsafe { value::<EACH>(&params.decay, decays, at, lanes) };
+                let bias = unsafe { value::<EACH>(&params.bias, biases, at, lanes) };
+                let reset = unsafe { value::<EACH>(&params.reset_value, resets, at, lanes) };
+                let mut start = before;
+                if p.reset == Reset::ValueNext {
+                    start = _mm512_mask_mov_epi32(start, _mm512_cmpgt_epi32_mask(start, limit), reset);
+                }
+                // |v| · decay / 2^31 in even and odd lanes, then the sign again.
+                let magnitude = _mm512_abs_epi32(start);
+                let even = _mm512_srli_epi64::<31>(_mm512_mul_epu32(magnitude, decay));
+                let odd =
+                    _mm512_mul_epu32(_mm512_srli_epi64::<32>(magnitude), _mm512_srli_epi64::<32>(decay));
+                let kept = _mm512_mask_mov_epi32(even, 0xaaaa, _mm512_slli_epi64::<1>(odd));
+                let kept = _mm512_mask_sub_epi32(kept, _mm512_movepi32_mask(start), zero, kept);
+                let mut full = _mm512_add_epi32(_mm512_add_epi32(kept, _mm512_sll_epi32(x, shift)), bias);
+                if p.reset == Reset::SubtractNext {
+                    full =
+                        _mm512_mask_sub_epi32(full, _mm512_cmpgt_epi32_mask(start, limit), full, threshold);
+                }
+                let next = _mm512_min_epi32(_mm512_max_epi32(full, low), high);
+                let resting = if RESTS { _mm512_test_epi32_mask(left, left) } else { 0 };
+                let clamped = _mm512_cmpneq_epi32_mask(next, full);
+                if clamped != 0 {
+                    let wanted = if clamps { _mm512_cmplt_epi32_mask(full, low) } else { 0 };
+                    let counted = clamped & !wanted & !resting & lanes;
+                    saturated = _mm512_mask_add_epi32(saturated, counted, saturated, one);
+                }
+                let next = if RESTS { _mm512_mask_mov_epi32(next, resting, start) } else { next };
+                let fires = _mm512_mask_cmpgt_epi32_mask(!resting & lanes, next, limit);
+                let after = match p.reset {
+                    Reset::Value => _mm512_mask_mov_epi32(next, fires, reset),
+                    Reset::Subtract => _mm512_mask_sub_epi32(next, fires, next, threshold),
+                    Reset::None | Reset::ValueNext | Reset::SubtractNext => next,
+                };
+                // x | (before ^ after) | (left ^ now)
+                let mut changed = _mm512_ternarylogic_epi32::<0xf6>(x, before, after);
+                if RESTS {
+                    let fewer = _mm512_mask_sub_epi32(left, resting, left, one);
+                    let now = _mm512_mask_mov_epi32(fewer, fires, rest);
+                    changed = _mm512_ternarylogic_epi32::<0xf6>(changed, left, now);
+                    unsafe { _mm512_mask_storeu_epi32(refractory.add(at), lanes, now) };
+                }
+                unsafe {
+                    _mm512_mask_storeu_epi32(v.add(at), lanes, after);
+                    _mm512_mask_storeu_epi32(sum.add(at), lanes, zero);
+                }
+                let changed = _mm512_test_epi32_mask(changed, changed) & lanes;
+                all_moved |= u64::from(changed | fires) << (part * 16);
+                all_spikes |= u64::from(fires) << (part * 16);
+            }
+            (*moved, *spikes) = (all_moved, all_spikes);
+        }
+        _mm512_reduce_add_epi32(saturated) as u32
     }
 
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
@@ -408,7 +705,8 @@ mod tests {
     use super::*;
     use rand_xoshiro::Xoshiro256PlusPlus;
     use rand_xoshiro::rand_core::{RngCore, SeedableRng};
-    use synop_core::store::Portable;
+    use synop_core::image::{CurrentOrder, Kind, Param, Piece, Reset, flag};
+    use synop_core::neuron::Value;
 
     fn random(seed: u64, n: usize) -> Vec<u8> {
         let mut bytes = vec![0; n];
@@ -435,9 +733,12 @@ mod tests {
                         Portable.dense(&mut a, matrix, &events);
                         native.dense(&mut b, matrix, &events);
                         assert_eq!(a, b, "dense, {level:?}, {columns} columns, {bits} bits");
-                        Portable.bits(&mut a, matrix, 37, &events);
-                        native.bits(&mut b, matrix, 37, &events);
-                        assert_eq!(a, b, "bits, {level:?}, {columns} columns");
+                        for (weight, share) in [(37, 1), (-40_000, 1), (-9, 2), (9, 7), (5, 20), (5, 60)] {
+                            let some = &events[..events.len() / share];
+                            Portable.bits(&mut a, matrix, weight, some);
+                            native.bits(&mut b, matrix, weight, some);
+                            assert_eq!(a, b, "bits, {level:?}, {columns} columns, {} rows", some.len());
+                        }
                     }
                 }
                 let targets: Vec<u16> = random(9, 2 * columns)
@@ -459,5 +760,106 @@ mod tests {
                 }
             }
         }
+    }
+
+    /// A piece of `n` neurons with random options, and its random state.
+    fn random_piece(random: &mut Xoshiro256PlusPlus, n: usize) -> (Piece, [Vec<i32>; 5], [Vec<i32>; 5]) {
+        let mut below = |n: u32| random.next_u32() % n;
+        let scalar = |value: i32| Param { value, array: u32::MAX };
+        let resets = [Reset::None, Reset::Value, Reset::Subtract, Reset::ValueNext, Reset::SubtractNext];
+        let orders =
+            [CurrentOrder::New, CurrentOrder::Old, CurrentOrder::JumpThenDecay, CurrentOrder::JumpDecayed];
+        let options = [flag::GREATER_EQUAL, flag::CLAMP, flag::SILENT, flag::CURRENT];
+        let flags = options.iter().filter(|f| below(if **f == flag::SILENT { 8 } else { 2 }) == 0).sum();
+        let piece = Piece {
+            kind: Kind::Lif,
+            core: 0,
+            first: 0,
+            count: n as u32,
+            stage: 1,
+            flags,
+            groups: 1,
+            payload_max: 1,
+            delay_first: 0,
+            delay_count: 0,
+            delay_max: 0,
+            population: 0,
+            population_first: 0,
+            reset: resets[below(5) as usize],
+            order: orders[below(4) as usize],
+            input_shift: below(5),
+            refractory: [0, 1, 7][below(3) as usize],
+            v_min: -1500,
+            v_max: 4000,
+            adapt_add: 0,
+            adapt_decay: 0,
+            gain: [1, 37, -5][below(3) as usize],
+            gain_shift: [0, 0, 4][below(3) as usize],
+            grain: 0,
+            threshold: scalar(1000),
+            bias: scalar(3),
+            decay: scalar(0x7f00_1234),
+            current_decay: scalar(0x7000_0000),
+            reset_value: scalar(-20),
+            initial: scalar(0),
+        };
+        let mut values = |low: i32, high: i32| -> Vec<i32> {
+            (0..n).map(|_| low + below((high - low) as u32) as i32).collect()
+        };
+        let each =
+            [values(-50, 2000), values(-30, 30), values(0, i32::MAX), values(0, i32::MAX), values(-90, 90)];
+        let mut state = [values(-90, 90), values(-1500, 4000), values(-800, 800), values(0, 3), vec![0; n]];
+        if piece.flags & flag::CURRENT == 0 {
+            state[2].clear();
+        }
+        if piece.refractory == 0 {
+            state[3].clear();
+        }
+        (piece, each, state)
+    }
+
+    #[test]
+    fn every_level_updates_neurons_alike() {
+        let mut random = Xoshiro256PlusPlus::seed_from_u64(11);
+        let mut seen = RunOutcome::default();
+        for case in 0..400 {
+            let n = [1, 15, 16, 17, 63, 64, 65, 200, 1000, 1024][case % 10];
+            let (piece, each, state) = random_piece(&mut random, n);
+            let values = |p: Param, i: usize| Value {
+                common: p.value,
+                each: if (case / 10) & (1 << i) != 0 { &each[i][..] } else { &[] },
+            };
+            let params = Params {
+                piece: &piece,
+                narrow: piece.flags & flag::CURRENT == 0,
+                threshold: values(piece.threshold, 0),
+                bias: values(piece.bias, 1),
+                decay: values(piece.decay, 2),
+                current_decay: values(piece.current_decay, 3),
+                reset_value: values(piece.reset_value, 4),
+            };
+            let run = |kernels: &dyn Fn(&Params<'_>, State<'_>, &mut RunOutcome) -> u32| {
+                let mut now = state.clone();
+                let mut all = Vec::new();
+                for _ in 0..3 {
+                    let [sum, v, current, refractory, adapt] = &mut now;
+                    let mut out = RunOutcome::default();
+                    let saturated = kernels(&params, State { sum, v, current, refractory, adapt }, &mut out);
+                    all.push((out, saturated));
+                    now[0].copy_from_slice(&state[0]);
+                }
+                (all, now)
+            };
+            let expected = run(&|p, s, o| Portable.lif_run(p, s, o));
+            for level in Native::levels() {
+                let native = Native::at(level).expect("listed");
+                let found = run(&|p, s, o| native.lif_run(p, s, o));
+                assert_eq!(found, expected, "{level:?}, {n} neurons, {piece:?}");
+            }
+            for (s, o) in seen.spikes.iter_mut().zip(expected.0[0].0.spikes) {
+                *s |= o;
+            }
+        }
+        assert!(seen.spikes[0].count_ones() > 32, "hardly anyone spikes");
     }
 }

@@ -672,6 +672,13 @@ impl<'a> Image<'a> {
         })
     }
 
+    /// First delay class of piece `i`, and how many it has.
+    #[inline]
+    pub(crate) fn classes_of(&self, i: u32) -> Option<(u32, u32)> {
+        let r = record(self.piece_words, i, PIECE_WORDS)?;
+        Some((word(r, 8), word(r, 9)))
+    }
+
     /// Delay-class record `i`.
     #[inline]
     pub fn delay_class(&self, i: u32) -> Option<DelayClass> {

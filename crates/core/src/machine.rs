@@ -22,7 +22,7 @@ use crate::image::{
 };
 use crate::neuron::{BLOCK, Params, State, Value};
 use crate::observer::{Observer, Work};
-use crate::store::{Event, Kernels, Matrix, SparseRow};
+use crate::store::{Event, Kernels, Matrix, RUN, RunOutcome, SparseRow};
 use crate::words::{bytes_at, word};
 use core::fmt;
 use core::ops::Range;
@@ -487,6 +487,7 @@ impl<'a> Machine<'a> {
         self.refresh_arrays();
         self.rebuild_stale(kernels);
         self.deliver_due(kernels);
+        self.prepare(kernels);
     }
 
     /// Second part of a tick: the hosted neurons of a stage update, and what they send without delay is read.
@@ -550,6 +551,56 @@ impl<'a> Machine<'a> {
                 if !at_once && u64::from(class.delay) <= self.tick {
                     self.deliver(p, &piece, &class, kernels);
                 }
+            }
+        }
+    }
+
+    /// Has fetched what the next ticks will read first: where the rows of a spike stand three ticks ahead, their
+    /// segments two ahead, and in the next tick's first rows the first synapses. What stands behind these is
+    /// fetched while they are read.
+    fn prepare<K: Kernels>(&mut self, kernels: &K) {
+        for p in 0..self.image.pieces {
+            let Some((first, count)) = self.image.classes_of(p) else { continue };
+            for c in first..first + count {
+                let Some(class) = self.image.delay_class(c) else { continue };
+                let Some(piece) = self.image.piece(p).filter(|_| class.delay > 1) else { continue };
+                for ahead in 1..u64::from(class.delay).min(4) {
+                    let Some(tick) = (self.tick + ahead).checked_sub(u64::from(class.delay)) else {
+                        continue;
+                    };
+                    let events = sent_at(self.run, self.lengths, self.events, p, &piece, tick);
+                    self.fetch(&class, ahead, events, kernels);
+                }
+            }
+        }
+    }
+
+    fn fetch<K: Kernels>(&self, class: &DelayClass, ahead: u64, events: &[Event], kernels: &K) {
+        let image = &self.image;
+        if ahead == 1 {
+            for port in (class.first_port..class.first_port + class.ports).filter_map(|q| image.port(q)) {
+                if port.store == Store::Bits {
+                    for e in events.iter().take(16) {
+                        let at = port.offset as usize * 8 + e[0] as usize * port.stride as usize;
+                        kernels.soon(bytes_at(image.data, at, FIRST_BYTES.min(port.stride as usize)));
+                    }
+                }
+            }
+        }
+        if class.rows == NONE {
+            return;
+        }
+        for e in events.iter().take(AHEAD_OF_ROWS) {
+            match ahead {
+                3 => kernels.soon(bytemuck::cast_slice(row_words(image, class, e[0] as u32))),
+                2 => kernels.soon(bytemuck::cast_slice(segment_words(image, class, e[0] as u32, 0))),
+                _ => {}
+            }
+        }
+        if ahead == 1 {
+            for e in events.iter().take(AHEAD) {
+                let bytes = segment_bytes(image, class, e[0] as u32, 0, 8);
+                kernels.soon(bytes.get(..FIRST_BYTES).unwrap_or(bytes));
             }
         }
     }
@@ -642,7 +693,41 @@ impl<'a> Machine<'a> {
         let touched_first = touched_at(piece, first_active as u32);
         let mut touches = 0u64;
         let (mut now_awake, mut fired, mut updates, mut saturated) = (0u32, 0u64, 0u64, 0u64);
-        for block in 0..n.div_ceil(BLOCK) {
+        let plain = split.remembered.is_empty() && touched_first.is_none() && !O::LOOKS;
+        // Neurons at rest do not mind an update.
+        let most = all || awake as usize * 4 > n;
+        let whole_runs =
+            if most && plain && piece.flags & flag::MULTI_SPIKE == 0 { n.div_ceil(BLOCK * RUN) } else { 0 };
+        for first in (0..whole_runs).map(|r| r * RUN) {
+            let range = first * BLOCK..((first + RUN) * BLOCK).min(n);
+            split.gather(&range, mask, piece.groups);
+            let params = block_params(&self.image, piece, narrow, &range);
+            let mut outcome = RunOutcome::default();
+            let clamped = kernels.lif_run(&params, split.state(&range), &mut outcome);
+            saturated += u64::from(clamped);
+            let Some(active) = self.active.get_mut(first_active + first..first_active + n.div_ceil(BLOCK))
+            else {
+                break;
+            };
+            for (a, moved) in active.iter_mut().zip(outcome.moved) {
+                *a = moved;
+                now_awake += moved.count_ones();
+            }
+            for (b, mut left) in outcome.spikes.into_iter().enumerate() {
+                while left != 0 {
+                    let neuron = range.start + b * BLOCK + left.trailing_zeros() as usize;
+                    left &= left - 1;
+                    fired += 1;
+                    split.note(neuron, 1);
+                    queue(self.run, self.lengths, self.events, p, piece, self.tick, [neuron as i32, 1]);
+                }
+            }
+        }
+        if whole_runs != 0 {
+            updates = u64::from(now_awake);
+        }
+        let single = if whole_runs == 0 { n.div_ceil(BLOCK) } else { 0 };
+        for block in 0..single {
             let Some(active) = self.active.get_mut(first_active + block) else { break };
             if !all && *active == 0 {
                 continue;
@@ -961,16 +1046,6 @@ pub(crate) struct Bank<'b, 'a> {
 }
 
 impl Bank<'_, '_> {
-    fn weights(&self, rule: u32, at: usize, len: usize) -> &[u8] {
-        match rule {
-            NONE => bytes_at(self.image.data, at, len),
-            _ => match at.checked_sub(self.plastic_first) {
-                Some(at) => bytes_at(self.plastic, at, len),
-                None => &[],
-            },
-        }
-    }
-
     /// Reads rows of a matrix port.
     fn read_matrix<K: Kernels>(&mut self, port: &Port, events: &[Event], kernels: &K) {
         let (Some(source), Some(target)) = (self.image.piece(port.source), self.image.piece(port.target))
@@ -1042,8 +1117,9 @@ impl Bank<'_, '_> {
         }
     }
 
-    /// Reads the row segments of a sparse delay class: those of one port, or of all ([`NONE`]). Where events are
-    /// changes of binary neurons, ±2 is an addition like ±1.
+    /// Reads the row segments of a sparse delay class: the first segment of every row, then the second, and so
+    /// on, so that one target's sums stay at hand; those of one port, or of all ([`NONE`]). Where
+    /// events are changes of binary neurons, ±2 is an addition like ±1.
     fn read_sparse<K: Kernels>(
         &mut self,
         class: &DelayClass,
@@ -1053,22 +1129,27 @@ impl Bank<'_, '_> {
         kernels: &K,
     ) {
         let image = self.image;
-        let mut known = NONE;
-        let mut port = None;
-        let mut following = events.iter().skip(2);
-        for &[i, payload] in events {
-            let next = following.next().map_or(&[][..], |e| first_bytes(image, class, e[0] as u32));
-            let (first, end) = image.row(class, i as u32);
-            for q in first..end {
-                let Some(seg) = Segment::at(image.segments, q) else { continue };
+        let mut t = Target::default();
+        let mut most = 1;
+        let mut nth = 0;
+        while nth < most {
+            for (n, &[i, payload]) in events.iter().enumerate() {
+                let (first, end) = image.row(class, i as u32);
+                most = most.max(end.saturating_sub(first));
+                if nth >= end.saturating_sub(first) {
+                    continue;
+                }
+                let Some(seg) = Segment::at(image.segments, first + nth) else { continue };
                 if only != NONE && seg.port != only {
                     continue;
                 }
-                if seg.port != known {
-                    known = seg.port;
-                    port = Target::of(image, self.run, seg.port);
+                if t.port != seg.port {
+                    t.count::<K>(self.counters);
+                    t = Target::of(image, self.run, seg.port);
                 }
-                let Some(t) = &port else { continue };
+                if t.sums == usize::MAX {
+                    continue;
+                }
                 let at = seg.offset as usize * 4;
                 let tbytes = Segment::target_bytes(seg.len);
                 let wbytes = Segment::weight_bytes(seg.len, t.bits);
@@ -1077,26 +1158,34 @@ impl Bank<'_, '_> {
                 let (weights, nonzero) = if t.rule == NONE {
                     (bytes_at(image.data, at + tbytes, wbytes), seg.extra)
                 } else {
-                    let at = seg.extra as usize * 4;
-                    let nonzero = crate::words::le_u32(self.weights(t.rule, at, 4), 0);
-                    (bytes_at(self.plastic, (at + 4).wrapping_sub(self.plastic_first), wbytes), nonzero)
+                    let at = (seg.extra as usize * 4).wrapping_sub(self.plastic_first);
+                    (
+                        bytes_at(self.plastic, at.wrapping_add(4), wbytes),
+                        crate::words::le_u32(self.plastic, at),
+                    )
                 };
                 let row = SparseRow { targets, weights, bits: t.bits, weight: t.weight };
                 let Some(sums) = self.state.get_mut(t.sums..t.sums + t.count) else { continue };
-                kernels.sparse(sums, row, payload, if q == first { next } else { &[] });
-                self.mark(t, seg.len, targets);
-                if K::COUNTS {
-                    let Some(row) = counters_of(self.counters, t.piece) else { continue };
-                    let effective = u64::from(nonzero);
-                    add(row, Count::StoredEvents, seg.len.into());
-                    add(row, Count::EffectiveEvents, effective);
-                    let unit = changes || payload.unsigned_abs() == 1;
-                    add(row, if unit { Count::Accumulates } else { Count::MultiplyAccumulates }, effective);
-                    add(row, Count::Rows, 1);
-                    add(row, Count::SynapseBytes, (tbytes + wbytes) as u64);
+                let next = match events.get(n + AHEAD) {
+                    Some(e) => segment_bytes(image, class, e[0] as u32, nth, t.bits),
+                    None => &[],
+                };
+                if let Some(e) = events.get(n + AHEAD_OF_ROWS) {
+                    kernels.soon(bytemuck::cast_slice(row_words(image, class, e[0] as u32)));
                 }
+                if let Some(e) = events.get(n + AHEAD_OF_SEGMENTS) {
+                    kernels.soon(bytemuck::cast_slice(segment_words(image, class, e[0] as u32, nth)));
+                }
+                kernels.sparse(sums, row, payload, next);
+                if K::COUNTS {
+                    let unit = changes || payload.unsigned_abs() == 1;
+                    t.tally(seg.len, nonzero, unit, tbytes + wbytes);
+                }
+                self.mark(&t, seg.len, targets);
             }
+            nth += 1;
         }
+        t.count::<K>(self.counters);
     }
 
     /// Marks the targets of a segment as awake: one by one while few arrive, else the whole piece.
@@ -1127,37 +1216,93 @@ impl Bank<'_, '_> {
     }
 }
 
-/// The bytes that a neuron's first segment will read.
+/// Rows from one that is read to the one that is fetched meanwhile.
+const AHEAD: usize = 2;
+
+/// Rows from one that is read to the one whose segments' records are fetched, and whose place is.
+const AHEAD_OF_SEGMENTS: usize = 4;
+const AHEAD_OF_ROWS: usize = 6;
+/// Bytes of a row that are fetched a tick ahead: a processor goes on by itself.
+const FIRST_BYTES: usize = 512;
+
+/// The words that say where a neuron's row stands.
 #[inline(always)]
-fn first_bytes<'a>(image: &Image<'a>, class: &DelayClass, neuron: u32) -> &'a [u8] {
-    match Segment::at(image.segments, image.row(class, neuron).0) {
-        Some(seg) => bytes_at(image.data, seg.offset as usize * 4, seg.len as usize * 3),
-        None => &[],
+fn row_words<'a>(image: &Image<'a>, class: &DelayClass, neuron: u32) -> &'a [u32] {
+    let at = class.rows as usize + neuron as usize;
+    image.rows.get(at..at + 1).unwrap_or(&[])
+}
+
+/// The record of segment `nth` of a neuron's row, or of one behind it.
+#[inline(always)]
+fn segment_words<'a>(image: &Image<'a>, class: &DelayClass, neuron: u32, nth: u32) -> &'a [u32] {
+    let at = (image.row(class, neuron).0 as usize + nth as usize) * crate::image::SEGMENT_WORDS;
+    image.segments.get(at..at + crate::image::SEGMENT_WORDS).unwrap_or(&[])
+}
+
+/// The bytes of segment `nth` of a neuron's row, if its synapses are fixed and have `bits` bits.
+#[inline(always)]
+fn segment_bytes<'a>(image: &Image<'a>, class: &DelayClass, neuron: u32, nth: u32, bits: u32) -> &'a [u8] {
+    let (first, end) = image.row(class, neuron);
+    match Segment::at(image.segments, first.saturating_add(nth)) {
+        Some(seg) if nth < end.saturating_sub(first) => {
+            let len = Segment::target_bytes(seg.len) + Segment::weight_bytes(seg.len, bits);
+            bytes_at(image.data, seg.offset as usize * 4, len)
+        }
+        _ => &[],
     }
 }
 
-/// Where a sparse port's synapses go.
+/// Where a sparse port's synapses go, and what was read from it.
+#[derive(Clone, Copy)]
 struct Target {
+    port: u32,
     piece: u32,
     count: usize,
+    /// First input sum; `usize::MAX` where the target is not hosted.
     sums: usize,
     active: usize,
     touched: Option<usize>,
     bits: u32,
     weight: i32,
     rule: u32,
+    stored: u64,
+    acs: u64,
+    macs: u64,
+    rows: u64,
+    bytes: u64,
+}
+
+impl Default for Target {
+    fn default() -> Self {
+        Target {
+            port: NONE,
+            piece: 0,
+            count: 0,
+            sums: usize::MAX,
+            active: 0,
+            touched: None,
+            bits: 0,
+            weight: 0,
+            rule: NONE,
+            stored: 0,
+            acs: 0,
+            macs: 0,
+            rows: 0,
+            bytes: 0,
+        }
+    }
 }
 
 impl Target {
-    /// `None` where the port's target is not hosted.
-    fn of(image: &Image<'_>, run: &[u32], port: u32) -> Option<Target> {
-        let port = image.port(port)?;
+    fn of(image: &Image<'_>, run: &[u32], number: u32) -> Target {
+        let nowhere = Target { port: number, ..Target::default() };
+        let Some(port) = image.port(number) else { return nowhere };
         let record = port.target as usize * RUN_WORDS;
         let base = word(run, record + run::STATE);
-        let piece = image.piece(port.target)?;
+        let Some(piece) = image.piece(port.target).filter(|_| base != NONE) else { return nowhere };
         let count = piece.count as usize;
         let active = word(run, record + run::ACTIVE);
-        (base != NONE).then(|| Target {
+        Target {
             piece: port.target,
             count,
             sums: base as usize + count * port.group as usize,
@@ -1166,7 +1311,31 @@ impl Target {
             bits: port.bits,
             weight: port.weight,
             rule: port.rule,
-        })
+            ..nowhere
+        }
+    }
+
+    #[inline(always)]
+    fn tally(&mut self, len: u32, nonzero: u32, unit: bool, bytes: usize) {
+        self.stored += u64::from(len);
+        *(if unit { &mut self.acs } else { &mut self.macs }) += u64::from(nonzero);
+        self.rows += 1;
+        self.bytes += bytes as u64;
+    }
+
+    /// Adds what was read to the counters, once.
+    fn count<K: Kernels>(&mut self, counters: &mut [u64]) {
+        if !K::COUNTS || self.rows == 0 {
+            return;
+        }
+        let Some(row) = counters_of(counters, self.piece) else { return };
+        add(row, Count::StoredEvents, self.stored);
+        add(row, Count::EffectiveEvents, self.acs + self.macs);
+        add(row, Count::Accumulates, self.acs);
+        add(row, Count::MultiplyAccumulates, self.macs);
+        add(row, Count::Rows, self.rows);
+        add(row, Count::SynapseBytes, self.bytes);
+        (self.stored, self.acs, self.macs, self.rows, self.bytes) = (0, 0, 0, 0, 0);
     }
 }
 

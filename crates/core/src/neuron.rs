@@ -60,7 +60,30 @@ pub struct Params<'a> {
     pub reset_value: Value<'a>,
 }
 
-/// The state of a block of at most [`BLOCK`] neurons; optional parts are empty.
+impl<'a> Value<'a> {
+    fn block(&self, b: usize) -> Value<'a> {
+        let first = (b * BLOCK).min(self.each.len());
+        let end = (first + BLOCK).min(self.each.len());
+        Value { common: self.common, each: self.each.get(first..end).unwrap_or(&[]) }
+    }
+}
+
+impl<'a> Params<'a> {
+    /// The parameters of block `b` of a run of neurons.
+    pub fn block(&self, b: usize) -> Params<'a> {
+        Params {
+            piece: self.piece,
+            narrow: self.narrow,
+            threshold: self.threshold.block(b),
+            bias: self.bias.block(b),
+            decay: self.decay.block(b),
+            current_decay: self.current_decay.block(b),
+            reset_value: self.reset_value.block(b),
+        }
+    }
+}
+
+/// The state of a block of at most [`BLOCK`] neurons, or of a run of blocks; optional parts are empty.
 #[derive(Debug)]
 pub struct State<'a> {
     /// Input sums; cleared by the update.
@@ -73,6 +96,26 @@ pub struct State<'a> {
     pub refractory: &'a mut [i32],
     /// Growth of adaptive thresholds.
     pub adapt: &'a mut [i32],
+}
+
+impl State<'_> {
+    /// The state of block `b` of a run of neurons.
+    pub fn block(&mut self, b: usize) -> State<'_> {
+        let part = |values: &'_ mut [i32]| {
+            let first = (b * BLOCK).min(values.len());
+            first..(first + BLOCK).min(values.len())
+        };
+        let ranges =
+            [part(self.sum), part(self.v), part(self.current), part(self.refractory), part(self.adapt)];
+        let [sum, v, current, refractory, adapt] = ranges;
+        State {
+            sum: self.sum.get_mut(sum).unwrap_or_default(),
+            v: self.v.get_mut(v).unwrap_or_default(),
+            current: self.current.get_mut(current).unwrap_or_default(),
+            refractory: self.refractory.get_mut(refractory).unwrap_or_default(),
+            adapt: self.adapt.get_mut(adapt).unwrap_or_default(),
+        }
+    }
 }
 
 /// What an update came to.

@@ -150,6 +150,40 @@ pub trait Kernels {
     ) -> u64 {
         binary::update(fields, self_coupling, keep_ties, states, changes)
     }
+
+    /// Updates up to [`RUN`] blocks of neurons that send at most one spike per tick: as [`Kernels::lif`] block
+    /// by block. Bit j of word b is neuron j of block b; returns the saturated states.
+    #[inline]
+    fn lif_run(&self, params: &Params<'_>, mut state: State<'_>, out: &mut RunOutcome) -> u32 {
+        let mut saturated = 0;
+        for (b, (moved, spikes)) in out.moved.iter_mut().zip(&mut out.spikes).enumerate() {
+            if b * BLOCK >= state.v.len() {
+                break;
+            }
+            let outcome = self.lif(&params.block(b), state.block(b), &mut [0; BLOCK]);
+            (*moved, *spikes) = (outcome.moved, outcome.spikes);
+            saturated += outcome.saturated;
+        }
+        saturated
+    }
+
+    /// Bytes that will be read soon, though not by the next row read: a kernel may prefetch them.
+    #[inline]
+    fn soon(&self, bytes: &[u8]) {
+        let _ = bytes;
+    }
+}
+
+/// Blocks of one [`Kernels::lif_run`].
+pub const RUN: usize = 16;
+
+/// What [`Kernels::lif_run`] came to: one word per block.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RunOutcome {
+    /// Neurons that had input or whose state changed.
+    pub moved: [u64; RUN],
+    /// Neurons that spiked.
+    pub spikes: [u64; RUN],
 }
 
 /// The reference loops.
@@ -201,6 +235,14 @@ impl<K: Kernels> Kernels for Uncounted<K> {
         changes: &mut [i32; BLOCK],
     ) -> u64 {
         self.0.binary(fields, self_coupling, keep_ties, states, changes)
+    }
+    #[inline]
+    fn lif_run(&self, params: &Params<'_>, state: State<'_>, out: &mut RunOutcome) -> u32 {
+        self.0.lif_run(params, state, out)
+    }
+    #[inline]
+    fn soon(&self, bytes: &[u8]) {
+        self.0.soon(bytes);
     }
 }
 

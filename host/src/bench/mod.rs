@@ -8,6 +8,7 @@ pub mod bound;
 pub mod brunel;
 pub mod clock;
 pub mod dense;
+pub mod scaling;
 
 use std::path::PathBuf;
 

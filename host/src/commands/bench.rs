@@ -3,8 +3,10 @@
 use serde_json::Value;
 
 use crate::bench::bound::{Bound, Bounds};
+use crate::bench::scaling::curves;
 use crate::bench::{CASES, Case, Setting};
 use crate::cli::Common;
+use crate::plot::Plot;
 use crate::progress::Progress;
 use crate::report::Report;
 use crate::table::Table;
@@ -21,6 +23,7 @@ Examples:
   synop bench W1-ai W2 --repeats 5 --json
   synop bench W1 --threads 2
   synop bench W2 --length 0.1 --out w2
+  synop bench --scaling --length 0.1 --out scaling
   synop bench --list")]
 pub struct Args {
     /// Workloads, or the beginning of their names [default: all but the largest]
@@ -37,6 +40,9 @@ pub struct Args {
     /// Measure only the bounds of this machine
     #[arg(long, conflicts_with = "names")]
     bounds: bool,
+    /// Measure how cost grows with events, neurons, synapses, cores and threads; plots with --out
+    #[arg(long, conflicts_with_all = ["names", "bounds"])]
+    scaling: bool,
 }
 
 /// Runs the workloads that were named and prints a table, or one report with all runs.
@@ -66,7 +72,6 @@ pub fn run(args: &Args, common: &Common) -> Result<(), Failure> {
             .place("--length")
             .found(args.length));
     }
-    let cases = chosen(&args.names)?;
     let setting = Setting {
         seed: common.seed(),
         threads: common.threads.map_or(1, usize::from),
@@ -76,6 +81,10 @@ pub fn run(args: &Args, common: &Common) -> Result<(), Failure> {
     };
     let mut report = Report::new(setting.seed);
     report.command = "bench".into();
+    if args.scaling {
+        return scaling(report, &setting, common);
+    }
+    let cases = chosen(&args.names)?;
     let progress = Progress::new("workloads", cases.len() as u64);
     for case in cases {
         report.runs.push((case.run)(&setting)?);
@@ -87,6 +96,33 @@ pub fn run(args: &Args, common: &Common) -> Result<(), Failure> {
         files::write(&folder.join("bench.csv"), table(&report).csv())?;
     }
     common.print(&report, || text(&report))
+}
+
+/// Measures the curves; prints and draws them.
+fn scaling(mut report: Report, setting: &Setting, common: &Common) -> Result<(), Failure> {
+    let curves = curves(setting)?;
+    report.runs = curves.iter().map(|c| c.report(setting.seed)).collect();
+    if let Some(folder) = &common.out {
+        files::write_json(&folder.join("report.json"), &report)?;
+        for curve in &curves {
+            files::write(&folder.join(format!("scaling-{}.svg", curve.name)), curve.plot().svg())?;
+        }
+    }
+    common.print(&report, || {
+        let mut text = String::new();
+        for curve in &curves {
+            let mut table =
+                Table::new(curve.x).number(curve.x).number("events").number("s").number("ns per event");
+            for p in &curve.points {
+                let seconds = curve.seconds(p);
+                let each = seconds * 1e9 / p.events.max(1) as f64;
+                table.push(vec![p.x.into(), p.events.into(), seconds.into(), each.into()]);
+            }
+            text.push_str(&table.terminal());
+            text.push('\n');
+        }
+        text
+    })
 }
 
 fn chosen(names: &[String]) -> Result<Vec<&'static Case>, Failure> {
