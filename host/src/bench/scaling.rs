@@ -95,7 +95,7 @@ pub fn activity(shares: &[f64], ticks: usize, setting: &Setting) -> Result<Curve
     let source = net.add_population(Population::input("input", SIZE, 1));
     let lif = Lif { threshold: Param::All(1 << 29), decay: Param::q31(1 << 30), ..Lif::default() };
     let target = net.add_population(Population::lif("quiet", SIZE, 1, lif));
-    let mut lists = vec![Vec::with_capacity(FAN_OUT); SIZE];
+    let mut lists = vec![Vec::new(); SIZE];
     for list in &mut lists {
         let width = SIZE / FAN_OUT;
         let near = |k: usize, random: &mut Xoshiro256PlusPlus| k * width + random.next_u32() as usize % width;
