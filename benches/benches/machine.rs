@@ -1,6 +1,7 @@
 //! The machine's speed: synaptic events per second, what quiet costs, what counting costs.
 //!
-//! `cargo bench` measures; `cargo test --benches` (smoke mode) runs each once.
+//! `cargo bench` measures; `cargo test --benches` (smoke mode) runs each once. The last lines give the figures that have
+//! a target, as the fastest of many rounds that take turns.
 
 #![allow(missing_docs)] // the macros of criterion make undocumented functions
 
@@ -117,9 +118,67 @@ fn quiet(c: &mut Criterion) {
     group.finish();
 }
 
+/// Seconds of the fastest of `rounds` calls of each of two functions that take turns: what noise leaves alone.
+fn fastest(rounds: usize, mut a: impl FnMut(), mut b: impl FnMut()) -> [f64; 2] {
+    let time = |f: &mut dyn FnMut()| {
+        let start = std::time::Instant::now();
+        f();
+        start.elapsed().as_secs_f64()
+    };
+    (0..rounds).fold([f64::INFINITY; 2], |[x, y], _| [x.min(time(&mut a)), y.min(time(&mut b))])
+}
+
+/// The figures that have a target, from functions that take turns: synaptic events per second, the cost of counting,
+/// and a quiet tick of 100,000 neurons against one of 1,000.
+fn targets(_: &mut Criterion) {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let other =
+        args.iter().any(|arg| arg == "--list" || !arg.starts_with('-') && !"targets".contains(arg.as_str()));
+    if other {
+        return;
+    }
+    let smoke = args.iter().any(|arg| arg == "--test");
+    let rounds = if smoke { 1 } else { 2_000 };
+    let (blob, input) = (dense_network(), dense_input());
+    let image = blob.image().expect("valid");
+    let words = image.memory(0..image.cores).words();
+    let (mut one, mut two) = (vec![0u64; words], vec![0u64; words]);
+    let mut counted = Machine::new(image, &mut one).expect("enough");
+    let mut uncounted = Machine::new(image, &mut two).expect("enough");
+    let native = Native::detect();
+    sample(&mut counted, &native, &input);
+    let events = counted.total(Count::StoredEvents);
+    let [with, without] = fastest(
+        rounds,
+        || sample(&mut counted, &native, black_box(&input)),
+        || sample(&mut uncounted, &Uncounted(native), black_box(&input)),
+    );
+    println!("W2 dense: {:.2} G synaptic events/s (target 1)", events as f64 / with / 1e9);
+    println!("counting costs {:.2} % of the time (target at most 2)", 100.0 * (with / without - 1.0));
+    let blobs = [quiet_network(1_000), quiet_network(100_000)];
+    let images = [blobs[0].image().expect("valid"), blobs[1].image().expect("valid")];
+    let mut arenas = images.map(|image| vec![0u64; image.memory(0..image.cores).words()]);
+    let [small, large] = &mut arenas;
+    let mut machines =
+        [Machine::new(images[0], small).expect("enough"), Machine::new(images[1], large).expect("enough")];
+    let [small, large] = &mut machines;
+    let ticks = |machine: &mut Machine<'_>| {
+        let mut draws = Threefry::<13>::new(1);
+        for _ in 0..100 {
+            machine.step(&native, &mut draws, &mut Unobserved);
+        }
+    };
+    let [few, many] = fastest(rounds, || ticks(small), || ticks(large));
+    println!(
+        "quiet tick: {:.0} ns with 1,000 neurons, {:.0} ns with 100,000",
+        few / 100.0 * 1e9,
+        many / 100.0 * 1e9
+    );
+}
+
 criterion_group! {
     name = machine;
     config = Criterion::default().sample_size(30).warm_up_time(std::time::Duration::from_millis(500)).measurement_time(std::time::Duration::from_secs(2));
-    targets = dense, quiet
+    targets = dense, quiet, targets
 }
 criterion_main!(machine);

@@ -157,6 +157,46 @@ fn a_sweep_that_was_killed_at_any_moment_ends_with_the_same_table() {
     assert!(String::from_utf8_lossy(&output.stderr).contains("6 of 6 points were finished before"));
 }
 
+#[cfg(unix)]
+#[test]
+fn ctrl_c_says_how_to_go_on_and_keeps_what_is_finished() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out").to_string_lossy().into_owned();
+    let args = ["sweep", DIGITS, "--over", "seed=1..500", "--set", "network.hidden=16", "--out", &out];
+    let child = synop(&args).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    std::thread::sleep(Duration::from_millis(1500));
+    let sent = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert!(sent.success());
+    let output = child.wait_with_output().unwrap();
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(130), "{text}");
+    assert!(text.contains("the same command again goes on") && text.contains(&out), "{text}");
+    let state = Path::new(&out).join("state");
+    for entry in std::fs::read_dir(state).unwrap() {
+        let name = entry.unwrap().file_name().to_string_lossy().into_owned();
+        assert!(!name.starts_with(".synop-"), "{name} was left half-written");
+    }
+}
+
+#[test]
+fn mnist_is_learnt_from_few_samples() {
+    let data = synop::cli::Common::default().data_dir();
+    if !data.join("mnist").is_dir() {
+        return synop::testing::skip("no MNIST in the data folder");
+    }
+    let mnist = concat!(env!("CARGO_MANIFEST_DIR"), "/../experiments/mnist-local.toml");
+    let data = data.to_string_lossy().into_owned();
+    let mut args = vec!["run", mnist, "--json", "--data", &data];
+    for set in ["data.train=2000", "data.test=1000", "network.hidden=100", "learning.rates=[4,2,1,1]"] {
+        args.extend(["--set", set]);
+    }
+    let value = json(&args);
+    let accuracy = |key: &str| value["task"][key].as_f64().unwrap();
+    // All of it gives 95.7 % (docs/results/mnist-local.json); this much 82.8 %.
+    assert!(accuracy("accuracy") > 0.78, "{}", value["task"]);
+    assert!(accuracy("accuracy") > accuracy("accuracy_frozen_hidden") + 0.02, "{}", value["task"]);
+}
+
 #[test]
 fn a_sweep_refuses_before_it_runs() {
     for (over, part) in [

@@ -306,8 +306,8 @@ impl<'n> Interpreter<'n> {
     }
 }
 
-/// Spikes per tick and population, membranes per population, counters per population.
-type Trace = (Vec<Vec<Vec<[i32; 2]>>>, Vec<Vec<i32>>, Vec<Vec<u64>>);
+/// Spikes per tick and population, membranes per population, counters per population, plastic weights.
+type Trace = (Vec<Vec<Vec<[i32; 2]>>>, Vec<Vec<i32>>, Vec<Vec<u64>>, Vec<u8>);
 
 fn run(net: &Network, placement: &Placement, input: &[Vec<[i32; 2]>], wake: bool) -> Trace {
     let blob = write(net, placement).expect("the network is valid");
@@ -349,7 +349,7 @@ fn run(net: &Network, placement: &Placement, input: &[Vec<[i32; 2]>], wake: bool
             *sum += c;
         }
     }
-    (spikes, membranes, counters)
+    (spikes, membranes, counters, machine.plastic().to_vec())
 }
 
 /// Concatenates what the pieces of each population give, in the order of their neurons.
@@ -376,7 +376,7 @@ fn the_machine_agrees_with_a_plain_interpreter() {
     for seed in 0..60 {
         let net = network(seed);
         let input = inputs(seed, net.populations[0].size, TICKS);
-        let (spikes, membranes, _) = run(&net, &Placement::one_core(&net), &input, false);
+        let (spikes, membranes, ..) = run(&net, &Placement::one_core(&net), &input, false);
         let mut plain = Interpreter::new(&net);
         for events in &input {
             plain.step(events);
@@ -406,6 +406,43 @@ fn waking_every_neuron_every_tick_changes_nothing() {
         let placement = Placement::one_core(&net);
         assert_eq!(run(&net, &placement, &input, false), run(&net, &placement, &input, true), "seed {seed}");
     }
+}
+
+/// Rules that read spikes, traces, windows and the weight itself.
+const RULES: [&str; 3] = [
+    "rule stdp { x1: decay 0.75 add 64; y1: decay 0.75 add 64; every tick; rounding stochastic
+        bounds -127 127; dw = 2^-6*x1*y0 - 2^-6*y1*x0 }",
+    "rule window { x1: decay 0.5 add 16 max 200; y1: decay 1 window 1 max 50; every 3 ticks; rounding nearest
+        bounds -127 127; window h = (|u - threshold| < 12); dw = 2^-4*x1*h - 2^-5*y1*x0 }",
+    "rule oja { x1: decay 0.9 add 32; every tick; rounding nearest; bounds -127 127
+        dw = 2^-5*x1*y0 - 2^-3*w*y0 }",
+];
+
+#[test]
+fn waking_every_neuron_every_tick_changes_nothing_where_synapses_learn() {
+    let (mut changes, mut draws) = (0, 0);
+    for seed in 0..40 {
+        let mut net = network(seed);
+        let r = &mut Random(Xoshiro256PlusPlus::seed_from_u64(seed ^ 0x1ea7));
+        for text in RULES {
+            net.rules.push(synop_model::rule::RuleSpec::parse(text).unwrap().encode().unwrap());
+        }
+        for projection in &mut net.projections {
+            if let Synapses::Dense { bits, weights } = &mut projection.synapses {
+                *bits = 8;
+                weights.iter_mut().for_each(|w| *w = r.within(-20, 40) as i16);
+                projection.rule = Some(r.below(3) as usize);
+            }
+        }
+        let input = inputs(seed, net.populations[0].size, TICKS);
+        let placement = Placement::one_core(&net);
+        let quiet = run(&net, &placement, &input, false);
+        assert_eq!(quiet, run(&net, &placement, &input, true), "seed {seed}");
+        let total = |count: Count| quiet.2.iter().map(|row| row[count as usize]).sum::<u64>();
+        changes += total(Count::PlasticChanges);
+        draws += total(Count::Draws);
+    }
+    assert!(changes > 10_000 && draws > 1000, "hardly anything was learnt: {changes} changes, {draws} draws");
 }
 
 #[test]
