@@ -42,11 +42,13 @@
 
 pub mod alignment;
 pub mod alignment_codes;
+pub mod attractor;
 pub mod binding;
 pub mod cartpole;
 pub mod checkpoint;
 pub mod crossbar;
 mod file;
+pub mod hetero;
 pub mod local;
 mod number;
 mod plan;
@@ -74,6 +76,8 @@ pub static TASKS: &[Task] = &[
     Task::of::<binding::FeatureBinding>(),
     Task::of::<cartpole::CartPoleTask>(),
     Task::of::<crossbar::CrossbarLearning>(),
+    Task::of::<attractor::AttractorLearning>(),
+    Task::of::<hetero::HeteroAssociation>(),
     Task::of::<local::LocalLearning>(),
 ];
 

@@ -28,6 +28,7 @@ pub mod report;
 pub mod rule;
 pub mod simd;
 pub mod source;
+pub mod steered;
 pub mod table;
 pub mod testing;
 pub mod threads;

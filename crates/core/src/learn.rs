@@ -14,9 +14,10 @@ use crate::counters::{Count, add};
 use crate::draw::{Draws, PLASTICITY};
 use crate::image::{Image, ImageError, Kind, NONE, Param, Piece, Port, Section, Segment, Store};
 use crate::machine::{Machine, counters_of, sent_at};
+use crate::neuron::BLOCK;
 use crate::plasticity::{
-    Cadence, Columns, Marks, Moment, Post, Posts, Row, Rule, Tally, Targets, Trace, TraceMode, Variable,
-    Weights, with_sample,
+    Cadence, Columns, ErrorFactor, Marks, Moment, Post, Posts, Row, Rule, Tally, Targets, Trace, TraceMode,
+    Variable, Weights, with_sample,
 };
 use crate::store::{Event, Kernels};
 use crate::tile::Tile;
@@ -87,7 +88,7 @@ pub(crate) fn check_rules(image: &Image<'_>) -> Result<(), ImageError> {
 impl Machine<'_> {
     /// Runs traces, and the rules that are due, at the end of a tick.
     pub(crate) fn learn_in_tick<K: Kernels, D: Draws>(&mut self, draws: &mut D) {
-        if self.image.rule_count() == 0 {
+        if !(0..self.image.rule_count()).any(|r| self.image.rule_words(r).is_some_and(Rule::acts_in_ticks)) {
             return;
         }
         let tick = self.tick;
@@ -176,26 +177,54 @@ impl Machine<'_> {
         let power = |v: Variable| term.exponents.of(v) != 0;
         let (states, targets) = (part(parts.v), part(parts.target));
         let first = if target.kind == Kind::Binary { Some(0) } else { parts.remembered };
-        for (j, bits) in post.iter_mut().enumerate() {
-            let at = |values: &[i32]| word_i32(values, j);
-            let state = at(states);
-            let mut value = 1i32;
-            for (used, factor) in [
-                (power(Variable::S), if state < 0 { -1 } else { 1 }),
-                (power(Variable::Y0), state.signum()),
-                (power(Variable::T), at(targets).signum()),
-            ] {
-                value *= if used { factor } else { 1 };
-            }
-            if power(Variable::E) {
-                let mut groups = [0; 4];
-                for (g, sum) in groups.iter_mut().enumerate().take(target.groups as usize) {
-                    *sum = at(part(first.map(|f| f + g as u32)));
+        let error = rule.error_bit().filter(|_| power(Variable::E));
+        // Groups of the field that are there; the others are 0.
+        let groups = error.map_or(0, |e| e.field.groups) & ((1u32 << target.groups) - 1) as u8;
+        let state_counts = error.is_some_and(|e| e.field.state);
+        let factor = error.map_or(ErrorFactor::One, |e| e.factor);
+        let margin = error.map_or(0, |e| i64::from(e.margin));
+        for (block, bits) in post.chunks_mut(BLOCK).enumerate() {
+            let here = |values: &[i32], out: &mut [i32; BLOCK]| {
+                for (o, v) in out.iter_mut().zip(values.get(block * BLOCK..).unwrap_or(&[])) {
+                    *o = *v;
                 }
-                let post = Post { state, target: at(targets), groups, ..Post::default() };
-                value *= i32::from(rule.is_in_error(&post));
+            };
+            let (mut state, mut target) = ([0i32; BLOCK], [0i32; BLOCK]);
+            here(states, &mut state);
+            here(targets, &mut target);
+            let mut field = [0i64; BLOCK];
+            let mut more = |values: &[i32; BLOCK]| {
+                for (f, v) in field.iter_mut().zip(values) {
+                    *f += i64::from(*v);
+                }
+            };
+            for g in (0..4u32).filter(|g| groups >> g & 1 == 1) {
+                let mut sums = [0i32; BLOCK];
+                here(part(first.map(|f| f + g)), &mut sums);
+                more(&sums);
             }
-            *bits = with_sample(*bits as u32, sample, value) as i32;
+            if state_counts {
+                more(&state);
+            }
+            for (((bits, state), target), field) in bits.iter_mut().zip(&state).zip(&target).zip(&field) {
+                let sign = if *state < 0 { -1 } else { 1 };
+                let signed = match factor {
+                    ErrorFactor::One => *field,
+                    ErrorFactor::Sign => *field * i64::from(sign),
+                    ErrorFactor::Target => field.saturating_mul(i64::from(*target)),
+                };
+                let mut value = i32::from(error.is_none() || signed <= margin);
+                if power(Variable::S) {
+                    value *= sign;
+                }
+                if power(Variable::Y0) {
+                    value *= state.signum();
+                }
+                if power(Variable::T) {
+                    value *= target.signum();
+                }
+                *bits = with_sample(*bits as u32, sample, value) as i32;
+            }
         }
     }
 

@@ -1199,11 +1199,11 @@ impl Bank<'_, '_> {
             }
         }
         let Some(r) = run_of(self.run, t.piece) else { return };
+        let arrived = get(r, run::ARRIVED).saturating_add(len);
+        set(r, run::ARRIVED, arrived);
         if get(r, run::ALL) != 0 {
             return;
         }
-        let arrived = get(r, run::ARRIVED).saturating_add(len);
-        set(r, run::ARRIVED, arrived);
         if arrived as usize * 8 > t.count || get(r, run::AWAKE) as usize * 4 > t.count {
             set(r, run::ALL, 1);
             return;

@@ -462,6 +462,14 @@ impl Rule {
         Ok(rule)
     }
 
+    /// Whether the rule in these words has anything to do at the end of a tick: a cadence in ticks, or traces.
+    #[must_use]
+    pub fn acts_in_ticks(words: &[u32]) -> bool {
+        let traced =
+            words.get(5..13).is_some_and(|traces| traces.iter().step_by(2).any(|t| t & DECLARED != 0));
+        traced || words.first().is_some_and(|head| head >> 24 <= 1)
+    }
+
     fn check_declared(&self) -> Result<(), RuleError> {
         let [x1, x2, y1, y2] = self.traces.map(|trace| trace.is_some());
         let declared = [

@@ -310,6 +310,13 @@ pub fn sparse(sums: &mut [i32], row: SparseRow<'_>, payload: i32) {
                 }
             }
         }
+        16 => {
+            for (t, w) in row.targets.iter().zip(row.weights.chunks_exact(2)) {
+                if let (Some(s), Some(w)) = (sums.get_mut(usize::from(*t)), w.first_chunk::<2>()) {
+                    *s = s.wrapping_add(i32::from(i16::from_le_bytes(*w)).wrapping_mul(payload));
+                }
+            }
+        }
         bits => {
             for (j, t) in row.targets.iter().enumerate() {
                 if let Some(s) = sums.get_mut(usize::from(*t)) {

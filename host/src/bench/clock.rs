@@ -16,6 +16,19 @@ pub fn cpu_s() -> f64 {
     }
 }
 
+/// Processor seconds of the calling thread; the clock on the wall where the system does not tell.
+pub fn thread_cpu_s() -> f64 {
+    #[cfg(unix)]
+    {
+        let t = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+        t.tv_sec as f64 + t.tv_nsec as f64 * 1e-9
+    }
+    #[cfg(not(unix))]
+    {
+        cpu_s()
+    }
+}
+
 /// Seconds that some work took.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Spent {

@@ -91,6 +91,7 @@ impl<'a> Machine<'a> {
         let Some(whole) = self.state.get_mut(base..base + n * parts.total as usize) else { return };
         let mut split = Split::new(whole, n, &parts);
         let (mut awake, mut changes, mut touches) = (0u32, 0u64, 0u64);
+        let mut ring = Ring::of(self.run, self.lengths, self.events, p, piece, self.tick);
         for block in 0..n.div_ceil(BLOCK) {
             let Some(active) = self.active.get_mut(first_active + block) else { break };
             if !all && *active == 0 {
@@ -121,7 +122,9 @@ impl<'a> Machine<'a> {
                 left &= left - 1;
                 let event = [(range.start + j) as i32, change.get(j).copied().unwrap_or(0)];
                 split.note(range.start + j, 1);
-                queue(self.run, self.lengths, self.events, p, piece, self.tick, event);
+                if let Some(ring) = &mut ring {
+                    ring.push(event);
+                }
                 if O::LOOKS {
                     observer.spike(self.tick, p, event[0] as u32, event[1]);
                 }
@@ -508,14 +511,20 @@ impl<'a> Machine<'a> {
         Some(field.wrapping_add(record.gain.wrapping_mul(state)))
     }
 
-    /// Where the weight of a synapse stands in the plastic memory.
+    /// Where the weight of a synapse stands: in the plastic memory, or in the data of a port without a rule.
     fn spot(&self, port: u32, source: u32, target: u32) -> Option<Spot> {
-        let p = self.image.port(port).filter(|p| p.rule != NONE)?;
+        let p = self.image.port(port)?;
         let (from, to) = (self.image.piece(p.source)?, self.image.piece(p.target)?);
         if source >= from.count || target >= to.count || !self.hosts(to.core) {
             return None;
         }
-        let first = self.image.core(self.cores.start)?.plastic_first as usize * 8;
+        let first = match p.rule {
+            NONE => 0,
+            _ => self.image.core(self.cores.start)?.plastic_first as usize * 8,
+        };
+        if p.store == Store::Crossbar {
+            return None;
+        }
         if p.store == Store::Dense {
             let at = (p.offset as usize * 8).checked_sub(first)? + source as usize * p.stride as usize;
             let nonzero = (p.nonzero as usize * 8).checked_sub(first)? + source as usize * 4;
@@ -531,21 +540,32 @@ impl<'a> Machine<'a> {
         let targets = bytes_at(self.image.data, seg.offset as usize * 4, Segment::target_bytes(seg.len));
         let targets: &[u16] = bytemuck::try_cast_slice(targets).ok()?;
         let index = targets.iter().position(|t| u32::from(*t) == target)?;
+        if p.rule == NONE {
+            let at = seg.offset as usize * 4 + Segment::target_bytes(seg.len);
+            return Some(Spot { at, index, bits: p.bits, nonzero: 0 });
+        }
         let nonzero = (seg.extra as usize * 4).checked_sub(first)?;
         Some(Spot { at: nonzero + 4, index, bits: p.bits, nonzero })
     }
 
-    /// The present weight of a synapse of a plastic port, or `None` where there is none.
+    /// The present weight of a synapse of a dense or sparse port, or `None` where there is none.
     pub fn weight(&self, port: u32, source: u32, target: u32) -> Option<i32> {
         let spot = self.spot(port, source, target)?;
-        self.plastic.get(spot.at..).map(|bytes| weight_at(bytes, spot.bits, spot.index))
+        let plastic = self.image.port(port)?.rule != NONE;
+        let bytes = if plastic { &*self.plastic } else { self.image.data };
+        if spot.bits == 0 {
+            return Some(self.image.port(port)?.weight);
+        }
+        bytes.get(spot.at..).map(|bytes| weight_at(bytes, spot.bits, spot.index))
     }
 
     /// Programs a synapse of a plastic port: its weight becomes `weight`, or the nearest that its container holds.
     /// Sums that persist are rebuilt before they are used again. Returns the new weight, or `None` where there is
     /// no such synapse.
     pub fn program(&mut self, port: u32, source: u32, target: u32, weight: i32) -> Option<i32> {
-        let spot = self.spot(port, source, target)?;
+        let spot = self
+            .spot(port, source, target)
+            .filter(|_| self.image.port(port).is_some_and(|p| p.rule != NONE))?;
         let (low, high) = match spot.bits {
             1 => (-1, 1),
             bits => (-(1 << (bits - 1)), (1 << (bits - 1)) - 1),
@@ -567,6 +587,39 @@ impl<'a> Machine<'a> {
             && let Some(r) = run_of(self.run, piece)
         {
             set(r, run::STALE, 1);
+        }
+    }
+}
+
+/// The slot of a tick in a piece's ring.
+struct Ring<'m> {
+    len: &'m mut u32,
+    events: &'m mut [Event],
+}
+
+impl<'m> Ring<'m> {
+    fn of(
+        run: &[u32],
+        lengths: &'m mut [u32],
+        events: &'m mut [Event],
+        piece: u32,
+        record: &Piece,
+        tick: u64,
+    ) -> Option<Ring<'m>> {
+        let at = piece as usize * RUN_WORDS;
+        let slot = (tick % u64::from(word(run, at + run::SLOTS).max(1))) as usize;
+        let first = word(run, at + run::EVENTS) as usize + slot * record.count as usize;
+        Some(Ring {
+            len: lengths.get_mut(word(run, at + run::LENGTHS) as usize + slot)?,
+            events: events.get_mut(first..first + record.count as usize)?,
+        })
+    }
+
+    #[inline(always)]
+    fn push(&mut self, event: Event) {
+        if let Some(place) = self.events.get_mut(*self.len as usize) {
+            *place = event;
+            *self.len += 1;
         }
     }
 }

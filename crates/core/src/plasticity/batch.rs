@@ -57,8 +57,7 @@ impl Rule {
         draws: &mut D,
         moment: Moment,
     ) -> Tally {
-        let mut tally = Tally::default();
-        let Some(term) = self.terms().first() else { return tally };
+        let Some(term) = self.terms().first() else { return Tally::default() };
         let limits = row.weights.limits();
         let low = self.min.max(limits.0).min(limits.1);
         let mut change = BatchChange {
@@ -70,31 +69,46 @@ impl Rule {
             first_draw: row.first_draw,
             draws,
             moment,
-            tally: &mut tally,
+            tally: Tally::default(),
+            shift: self.shift,
+            nearest: self.rounding == Rounding::Nearest,
         };
-        let mut visit = |index: usize, column: u16, weights: &mut Weights<'_>| {
-            let post = posts.bits.get(usize::from(column)).copied().unwrap_or(0);
-            if post == 0 || fixed == Some(column) {
-                return;
-            }
-            let step = change.step(post, column);
-            if step != 0 {
-                change.write(weights, index, step);
-            }
+        let post_of = |column: u16| match posts.bits.get(usize::from(column)) {
+            Some(bits) if fixed != Some(column) => *bits,
+            _ => 0,
         };
-        match row.targets {
-            Targets::Listed(list) => {
-                for (index, &column) in list.iter().enumerate() {
-                    visit(index, column, &mut row.weights);
+        match (row.targets, &mut row.weights) {
+            (Targets::Listed(list), Weights::Sixteen(weights)) => {
+                for (weight, &column) in weights.iter_mut().zip(list) {
+                    change.apply(post_of(column), column, weight);
                 }
             }
-            Targets::From(first) => {
+            (Targets::Listed(list), Weights::Eight(weights)) => {
+                for (weight, &column) in weights.iter_mut().zip(list) {
+                    let mut wide = i16::from(*weight as i8);
+                    change.apply(post_of(column), column, &mut wide);
+                    *weight = wide as u8;
+                }
+            }
+            (Targets::Listed(list), weights) => {
+                for (index, &column) in list.iter().enumerate() {
+                    change.write(weights, index, post_of(column), column);
+                }
+            }
+            (Targets::From(first), Weights::Sixteen(weights)) => {
                 for &column in posts.listed {
-                    visit(usize::from(column).wrapping_sub(first), column, &mut row.weights);
+                    if let Some(weight) = weights.get_mut(usize::from(column).wrapping_sub(first)) {
+                        change.apply(post_of(column), column, weight);
+                    }
+                }
+            }
+            (Targets::From(first), weights) => {
+                for &column in posts.listed {
+                    change.write(weights, usize::from(column).wrapping_sub(first), post_of(column), column);
                 }
             }
         }
-        tally
+        change.tally
     }
 }
 
@@ -107,7 +121,10 @@ struct BatchChange<'a, D: ?Sized> {
     first_draw: u32,
     draws: &'a mut D,
     moment: Moment,
-    tally: &'a mut Tally,
+    tally: Tally,
+    /// The rule's constants, at hand.
+    shift: u32,
+    nearest: bool,
 }
 
 impl<D: Draws + ?Sized> BatchChange<'_, D> {
@@ -120,7 +137,12 @@ impl<D: Draws + ?Sized> BatchChange<'_, D> {
             return 0;
         }
         self.tally.attempted += 1;
-        let shift = self.rule.shift;
+        let shift = self.shift;
+        if self.nearest {
+            let rounded = ((sum.unsigned_abs() + ((1u64 << shift) >> 1)) >> shift) as i32;
+            self.tally.rounded_to_zero += u64::from(rounded == 0);
+            return if sum < 0 { -rounded } else { rounded };
+        }
         let address = self.first_draw.wrapping_add(u32::from(column));
         let magnitude = sum.unsigned_abs();
         let fraction = magnitude & ((1u64 << shift) - 1);
@@ -145,17 +167,39 @@ impl<D: Draws + ?Sized> BatchChange<'_, D> {
         if sum < 0 { -rounded } else { rounded }
     }
 
+    /// The clamped weight after a change.
     #[inline(always)]
-    fn write(&mut self, weights: &mut Weights<'_>, index: usize, step: i32) {
-        let old = weights.get(index);
-        let sum = old.saturating_add(step);
+    fn moved(&mut self, old: i32, step: i32) -> i32 {
+        let sum = old + step;
         let new = match sum.clamp(self.bounds.0, self.bounds.1) {
             0 if self.signs => old,
             new => new,
         };
-        weights.set(index, new);
         self.tally.changed += u64::from(new != old);
         self.tally.saturated += u64::from(new != sum);
         self.tally.nonzero += i64::from(new != 0) - i64::from(old != 0);
+        new
+    }
+
+    /// Changes a weight that lies in its own place.
+    #[inline(always)]
+    #[allow(clippy::cast_possible_truncation)] // bounds are within 16 bits
+    fn apply(&mut self, post: SampleBits, column: u16, weight: &mut i16) {
+        if self.pre & (post | post.rotate_left(16)) == 0 {
+            return;
+        }
+        let step = self.step(post, column);
+        if step != 0 {
+            *weight = self.moved(i32::from(*weight), step) as i16;
+        }
+    }
+
+    /// Changes a weight of any container.
+    fn write(&mut self, weights: &mut Weights<'_>, index: usize, post: SampleBits, column: u16) {
+        let step = if post == 0 { 0 } else { self.step(post, column) };
+        if step != 0 && index < weights.len() {
+            let new = self.moved(weights.get(index), step);
+            weights.set(index, new);
+        }
     }
 }

@@ -1,0 +1,240 @@
+//! Binary networks on the machine against plain sums over all couplings.
+
+use rand_xoshiro::Xoshiro256PlusPlus;
+use rand_xoshiro::rand_core::{RngCore, SeedableRng};
+use synop_core::counters::NAMES;
+use synop_core::{Machine, Portable, Threefry, Unobserved};
+use synop_model::attractor::{self, Built, Layer, Layers, Plan, Plastic, Sweep, port_of};
+use synop_model::image::{Blob, write};
+use synop_model::network::{Rows, Synapses};
+use synop_model::placement::Placement;
+use synop_model::rule::RuleSpec;
+
+const SIZE: usize = 37;
+const INPUTS: usize = 11;
+const CLASSES: usize = 3;
+
+struct Random(Xoshiro256PlusPlus);
+
+impl Random {
+    fn within(&mut self, lo: i32, hi: i32) -> i32 {
+        lo + (self.0.next_u32() % (hi - lo + 1) as u32) as i32
+    }
+
+    fn matrix(&mut self, sources: usize, targets: usize, own: bool, sparse: bool) -> Synapses {
+        let mut lists = vec![Vec::new(); sources];
+        for (i, list) in lists.iter_mut().enumerate() {
+            for j in 0..targets {
+                if own && i == j || sparse && self.within(0, 3) != 0 {
+                    continue;
+                }
+                list.push((j as u32, self.within(-20, 20) as i16));
+            }
+        }
+        if sparse {
+            return Synapses::Sparse { bits: 8, weight: 0, rows: Rows::from_lists(&lists) };
+        }
+        let mut weights = vec![0; sources * targets];
+        for (i, list) in lists.iter().enumerate() {
+            for (j, w) in list {
+                weights[i * targets + *j as usize] = *w;
+            }
+        }
+        Synapses::Dense { bits: 8, weights }
+    }
+}
+
+fn rule(text: &str) -> Option<RuleSpec> {
+    let text = format!(
+        "rule r {{ error e = (s*(g0) <= 10); every 2 samples; rounding nearest; bounds -60 60; {text} }}"
+    );
+    Some(RuleSpec::parse(&text).unwrap())
+}
+
+fn layers(seed: u64, sweep: Sweep, sparse: bool, keep_ties: bool) -> Layers {
+    let mut r = Random(Xoshiro256PlusPlus::seed_from_u64(seed));
+    let layer = |r: &mut Random| Layer {
+        couplings: Some(Plastic {
+            synapses: r.matrix(SIZE, SIZE, true, sparse),
+            rule: rule("dw = 1*x0*e*s"),
+        }),
+        input: Some(Plastic { synapses: r.matrix(INPUTS, SIZE, false, sparse), rule: rule("dw = 2*x0*e*s") }),
+        teacher: Some(Plastic::fixed(r.matrix(CLASSES, SIZE, false, false))),
+        readout: Some(Plastic::fixed(r.matrix(SIZE, CLASSES, false, false))),
+        bias: (0..SIZE).map(|_| r.within(-3, 3)).collect(),
+    };
+    Layers {
+        seed,
+        inputs: INPUTS,
+        input_max: 1,
+        classes: CLASSES,
+        teacher_max: 2,
+        size: SIZE,
+        layers: vec![layer(&mut r), layer(&mut r)],
+        self_coupling: 15,
+        link_left: 9,
+        link_right: 7,
+        keep_right: true,
+        keep_ties,
+        sweep,
+        plan: Plan { warm: 1, steer: 6, free: 6, recall: 6, until_quiet: false },
+    }
+}
+
+fn sweeps() -> [Sweep; 5] {
+    let order = (0..2 * SIZE as u32).map(|i| (i * 31 + 7) % (2 * SIZE as u32)).collect();
+    [Sweep::Synchronous, Sweep::LayerWise, Sweep::Listed(order), Sweep::Shuffled, Sweep::Replaced]
+}
+
+fn written(layers: &Layers) -> (Built, Blob) {
+    let built = layers.build().unwrap();
+    let blob = write(&built.network, &Placement::one_core(&built.network)).unwrap();
+    (built, blob)
+}
+
+fn present(machine: &mut Machine<'_>, built: &Built, r: &mut Random) {
+    machine.rest();
+    let input: Vec<i32> = (0..INPUTS).map(|_| r.within(-1, 1)).collect();
+    machine.drive(built.input as u32, &input).unwrap();
+    machine.drive(built.teacher as u32, &[2, -1, -1]).unwrap();
+}
+
+/// The sums of a layer, computed from all weights and all values.
+fn sums(machine: &Machine<'_>, built: &Built, layers: &Layers, l: usize) -> [Vec<i32>; 2] {
+    let image = machine.image();
+    let p = built.projections[l];
+    let mut own = vec![0; SIZE];
+    for (projection, source) in [(p.couplings, built.layers[l]), (p.input, built.input)] {
+        let port = port_of(image, projection.unwrap()).unwrap();
+        for (i, value) in machine.membranes(source as u32).iter().enumerate() {
+            for (j, sum) in own.iter_mut().enumerate() {
+                *sum += value * machine.weight(port, i as u32, j as u32).unwrap_or(0);
+            }
+        }
+    }
+    let mut right = vec![0; SIZE];
+    if l == 1 {
+        let before = machine.membranes(built.layers[0] as u32);
+        own.iter_mut().zip(before).for_each(|(sum, s)| *sum += layers.link_left * s);
+    } else {
+        let behind = machine.membranes(built.layers[1] as u32);
+        right.iter_mut().zip(behind).for_each(|(sum, s)| *sum += layers.link_right * s);
+    }
+    [own, right]
+}
+
+fn check_sums(machine: &Machine<'_>, built: &Built, layers: &Layers, what: &str) {
+    for l in 0..2 {
+        let [own, right] = sums(machine, built, layers, l);
+        assert_eq!(machine.sums(built.layers[l] as u32, attractor::OWN), own, "{what}, layer {l}");
+        assert_eq!(machine.sums(built.layers[l] as u32, attractor::RIGHT), right, "{what}, layer {l}");
+    }
+}
+
+#[test]
+fn sums_follow_the_states_after_learning_and_programming_in_every_order() {
+    for (k, sweep) in sweeps().into_iter().enumerate() {
+        for sparse in [false, true] {
+            let layers = layers(k as u64, sweep.clone(), sparse, k % 2 == 0);
+            let (built, blob) = written(&layers);
+            let image = blob.image().unwrap();
+            let mut arena = vec![0; image.memory(0..1).words()];
+            let mut machine = Machine::new(image, &mut arena).unwrap();
+            let mut draws = Threefry::new(3);
+            let mut r = Random(Xoshiro256PlusPlus::seed_from_u64(99));
+            let what = format!("{sweep:?}, sparse {sparse}");
+            for sample in 0..4 {
+                present(&mut machine, &built, &mut r);
+                machine.run_program(attractor::LEARN, &Portable, &mut draws, &mut Unobserved);
+                check_sums(&machine, &built, &layers, &what);
+                let before = machine.plastic().to_vec();
+                machine.learn_sample(&mut draws);
+                assert_eq!(machine.plastic() != before, sample % 2 == 1, "a rule over two samples: {what}");
+                // Going on without a rest: the sums are rebuilt before they are used.
+                let port = port_of(machine.image(), built.projections[0].input.unwrap()).unwrap();
+                let there = (0..SIZE as u32).find(|j| machine.weight(port, 2, *j).is_some()).unwrap();
+                assert_eq!(machine.program(port, 2, there, 55), Some(55));
+                machine.run_program(attractor::RECALL, &Portable, &mut draws, &mut Unobserved);
+                check_sums(&machine, &built, &layers, &what);
+            }
+        }
+    }
+}
+
+#[test]
+fn waking_every_neuron_in_every_sweep_changes_neither_states_nor_counters() {
+    for (k, sweep) in sweeps().into_iter().take(2).enumerate() {
+        let layers = layers(k as u64, sweep, true, false);
+        let (built, blob) = written(&layers);
+        let image = blob.image().unwrap();
+        let run = |wake: bool| {
+            let mut arena = vec![0; image.memory(0..1).words()];
+            let mut machine = Machine::new(image, &mut arena).unwrap();
+            let mut r = Random(Xoshiro256PlusPlus::seed_from_u64(5));
+            let mut states = Vec::new();
+            for _ in 0..3 {
+                present(&mut machine, &built, &mut r);
+                for phase in [attractor::FREE, attractor::STEER, attractor::FREE] {
+                    machine.set_phase(phase);
+                    for _ in 0..5 {
+                        if wake {
+                            machine.wake_all();
+                        }
+                        machine.step(&Portable, &mut Threefry::new(1), &mut Unobserved);
+                        states.extend(built.layers.iter().map(|l| machine.membranes(*l as u32).to_vec()));
+                    }
+                }
+            }
+            let counters: Vec<u64> = NAMES.iter().map(|(count, _)| machine.total(*count)).collect();
+            (states, counters)
+        };
+        assert_eq!(run(false), run(true));
+    }
+}
+
+#[test]
+fn stopping_when_nothing_changes_ends_in_the_same_states() {
+    for (k, sweep) in sweeps().into_iter().take(3).enumerate() {
+        let full = Layers { self_coupling: 300, ..layers(k as u64, sweep, false, true) };
+        let short = Layers { plan: Plan { until_quiet: true, ..full.plan }, ..full.clone() };
+        let run = |layers: &Layers| {
+            let (built, blob) = written(layers);
+            let image = blob.image().unwrap();
+            let mut arena = vec![0; image.memory(0..1).words()];
+            let mut machine = Machine::new(image, &mut arena).unwrap();
+            present(&mut machine, &built, &mut Random(Xoshiro256PlusPlus::seed_from_u64(5)));
+            let ran =
+                machine.run_program(attractor::LEARN, &Portable, &mut Threefry::new(1), &mut Unobserved);
+            (
+                machine.membranes(built.layers[0] as u32).to_vec(),
+                machine.membranes(built.layers[1] as u32).to_vec(),
+                ran,
+            )
+        };
+        let ((a, b, all), (c, d, few)) = (run(&full), run(&short));
+        assert_eq!((a, b), (c, d));
+        assert!(few.ticks < all.ticks && few.changes == all.changes, "{few:?} {all:?}");
+    }
+}
+
+#[test]
+fn a_host_may_update_neurons_in_its_own_order_until_none_wants_to_change() {
+    let layers =
+        Layers { self_coupling: 60, ..layers(4, Sweep::Listed((0..2 * SIZE as u32).collect()), true, true) };
+    let (built, blob) = written(&layers);
+    let image = blob.image().unwrap();
+    let mut arena = vec![0; image.memory(0..1).words()];
+    let mut machine = Machine::new(image, &mut arena).unwrap();
+    let mut r = Random(Xoshiro256PlusPlus::seed_from_u64(5));
+    present(&mut machine, &built, &mut r);
+    machine.set_phase(attractor::FREE);
+    machine.deliver_inputs(&Portable);
+    let mut updates = 0;
+    while !machine.is_settled() && updates < 100_000 {
+        let (l, i) = (r.within(0, 1) as usize, r.within(0, SIZE as i32 - 1) as u32);
+        machine.update_neuron(built.layers[l] as u32, i, &Portable, &mut Unobserved);
+        updates += 1;
+    }
+    assert!(machine.is_settled());
+    check_sums(&machine, &built, &layers, "own order");
+}
