@@ -8,6 +8,7 @@
 //! Fields, rule and symbols (arXiv 2509.05041): `self_coupling` is J_D, `link` λ, `margin` κ net of the
 //! self-coupling, `input_scale` λ_in, `teacher_scale` λ_back, `coupling_scale` λ_int.
 
+pub mod continuous;
 pub mod data;
 pub mod dense;
 pub mod hetero;
@@ -15,5 +16,5 @@ mod learner;
 mod recipe;
 
 pub use data::{Samples, Task};
-pub use learner::{Epoch, Learnt, Work, learn};
+pub use learner::{Answers, Epoch, Learnt, Work, learn};
 pub use recipe::{Order, Recipe, Units};

@@ -100,6 +100,9 @@ struct Network {
     bias: f64,
     #[serde(default = "synchronous")]
     order: Order,
+    /// A shipped memristive device that holds all plastic synapses; digital weights if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    device: Option<String>,
 }
 
 fn one<const MIN: i64, const MAX: i64>() -> Whole<MIN, MAX> {
@@ -133,6 +136,9 @@ struct Learning {
     steer: Whole<1, 100>,
     /// Sweeps after it has gone; 0: learn at the steered state.
     free: Whole<0, 100>,
+    /// Held-out samples that are answered in continuous time too.
+    #[serde(default)]
+    continuous: Whole<0, 10_000>,
 }
 
 impl AttractorLearning {
@@ -170,6 +176,7 @@ impl AttractorLearning {
                 until_quiet: true,
             },
             order: n.order,
+            device: n.device.clone(),
         }
     }
 
@@ -226,6 +233,13 @@ impl Experiment for AttractorLearning {
         ] {
             within(key, value, low, high)?;
         }
+        if n.device.is_some() && (l.batch.get() != 1 || self.learning.continuous.get() > 0) {
+            return Err(Failure::bad_input("devices learn sample by sample, and answer in sweeps")
+                .place("learning.batch")
+                .found(l.batch.get())
+                .expected("1, and continuous = 0")
+                .mend("set learning.batch = 1"));
+        }
         self.chip().map(|_| ())
     }
 
@@ -244,7 +258,8 @@ impl Experiment for AttractorLearning {
         let recipe = self.recipe(context.seed, &task);
         let epochs = self.learning.epochs.size();
         let progress = context.progress("samples", (epochs * task.train.len()) as u64);
-        let learnt = steered::learn(&recipe, &task, epochs, &|n| progress.add(n, 0))?;
+        let learnt =
+            steered::learn(&recipe, &task, epochs, self.learning.continuous.size(), &|n| progress.add(n, 0))?;
         progress.finish();
         self.report(context.seed, &chip, &task, &recipe, &learnt)
     }
@@ -302,6 +317,7 @@ impl AttractorLearning {
             ("rules", json!(recipe.rules()?)),
             ("units", json!(recipe.units())),
             ("placement", json!("one core")),
+            ("device", json!(recipe.device)),
             ("synapses", json!(stored)),
             ("synapses_if_dense", json!(full)),
             ("ties", json!("a field of zero gives +1")),
@@ -311,6 +327,9 @@ impl AttractorLearning {
         .map(|(key, value)| (key.to_owned(), value))
         .collect();
         report.more.insert("epochs".into(), json!(learnt.epochs));
+        if !learnt.continuous.is_empty() {
+            report.more.insert("continuous_time".into(), json!(learnt.continuous));
+        }
         report.more.insert("speed".into(), self.speed(learnt));
         if learnt.dense.is_some_and(|d| !d.2) {
             report.warnings.push("the dense float loops did not end in the machine's states".into());

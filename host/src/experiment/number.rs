@@ -31,6 +31,13 @@ impl<const MIN: i64, const MAX: i64> Whole<MIN, MAX> {
     }
 }
 
+impl<const MIN: i64, const MAX: i64> Default for Whole<MIN, MAX> {
+    /// 0, or what of the bounds is nearest.
+    fn default() -> Self {
+        Self::new(0)
+    }
+}
+
 impl<const MIN: i64, const MAX: i64> Serialize for Whole<MIN, MAX> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_i64(self.0)

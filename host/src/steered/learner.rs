@@ -7,6 +7,7 @@ use synop_model::attractor::{self, Built};
 use synop_model::image::{Blob, write};
 use synop_model::placement::Placement;
 
+use super::continuous::{Priority, relax};
 use super::dense::Dense;
 use super::{Recipe, Samples, Task};
 use crate::Failure;
@@ -58,6 +59,27 @@ pub struct Epoch {
     pub settled: f64,
 }
 
+/// Answers of the learnt network in continuous time.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Answers {
+    /// Order of updates.
+    pub priority: Priority,
+    /// Held-out samples.
+    pub samples: usize,
+    /// Share of them answered rightly.
+    pub accuracy: f64,
+    /// Share answered as by synchronous sweeps.
+    pub agreement: f64,
+    /// Share that came to rest.
+    pub settled: f64,
+    /// Neurons updated per sample.
+    pub updates: f64,
+    /// Changes per sample, first writes included.
+    pub changes: f64,
+    /// Time to rest per sample, in mean intervals of a neuron's clock.
+    pub time: f64,
+}
+
 /// What learning came to.
 #[derive(Debug, Clone)]
 pub struct Learnt {
@@ -72,6 +94,8 @@ pub struct Learnt {
     /// Processor seconds of the dense float loops per sample, their multiplications, and whether their states are
     /// the machine's; none for networks that they do not know.
     pub dense: Option<(f64, u64, bool)>,
+    /// Answers in continuous time, if asked for.
+    pub continuous: Vec<Answers>,
     /// The image.
     pub blob: Blob,
     /// SHA-256 of the image with the learnt weights, and of the image alone.
@@ -105,7 +129,8 @@ struct Learner<'a> {
     scratch: Vec<Event>,
 }
 
-/// Learns a task for some epochs. `progress` is told after every sample.
+/// Learns a task for some epochs, and then answers `continuous` held-out samples in continuous time too. `progress`
+/// is told after every training sample.
 ///
 /// # Errors
 /// Bad input: the recipe does not fit an image.
@@ -113,6 +138,7 @@ pub fn learn(
     recipe: &Recipe,
     task: &Task,
     epochs: usize,
+    continuous: usize,
     progress: &(dyn Fn(u64) + Sync),
 ) -> Result<Learnt, Failure> {
     let built = recipe.build()?;
@@ -141,6 +167,7 @@ pub fn learn(
         test: Work::default(),
         train_cpu_s: 0.0,
         dense: None,
+        continuous: Vec::new(),
         blob: Blob::new(&[]),
         digests: Default::default(),
         names: built.network.populations.iter().map(|p| p.name.clone()).collect(),
@@ -178,6 +205,9 @@ pub fn learn(
         report.test_events = learnt.test.per_sample(Count::StoredEvents);
         learnt.epochs.push(report);
     }
+    for priority in [Priority::Clock, Priority::MostUnstable].into_iter().filter(|_| continuous > 0) {
+        learnt.continuous.push(learner.continuous(&image, &task.test, continuous, priority)?);
+    }
     learnt.dense = learner.time_dense(&image, &task.train)?;
     learnt.digests = [
         crate::local::digest(&[blob.bytes(), learner.machine.plastic()]),
@@ -185,6 +215,12 @@ pub fn learn(
     ];
     learnt.blob = blob.clone();
     Ok(learnt)
+}
+
+/// The number of the largest sum; the first of equals.
+fn largest(sums: &[i32]) -> u8 {
+    let all = sums.iter().enumerate();
+    all.fold((0, i32::MIN), |best, (c, s)| if *s > best.1 { (c, *s) } else { best }).0 as u8
 }
 
 fn add(total: &mut Work, work: &Work) {
@@ -246,10 +282,7 @@ impl Learner<'_> {
     fn ask(&mut self, samples: &Samples, sample: usize) -> Result<u8, Failure> {
         self.present(samples, sample, false)?;
         self.machine.run_program(attractor::RECALL, &self.kernels, &mut self.draws, &mut Unobserved);
-        let sums = self.machine.sums(self.built.readout as u32, 0);
-        let best =
-            sums.iter().enumerate().fold((0, i32::MIN), |b, (c, s)| if *s > b.1 { (c, *s) } else { b });
-        Ok(best.0 as u8)
+        Ok(largest(self.machine.sums(self.built.readout as u32, 0)))
     }
 
     /// Mean changes in every sweep of the learning program, on held-out samples, and the share that ends at rest.
@@ -282,6 +315,69 @@ impl Learner<'_> {
         }
         let mean = |n: u64| n as f64 / watched.max(1) as f64;
         Ok((sums.into_iter().map(mean).collect(), mean(settled)))
+    }
+
+    /// Answers samples in continuous time: on a machine whose neurons are sequential, with the learnt weights.
+    fn continuous(
+        &mut self,
+        image: &Image<'_>,
+        samples: &Samples,
+        count: usize,
+        priority: Priority,
+    ) -> Result<Answers, Failure> {
+        let count = count.min(samples.len());
+        let recipe = Recipe { order: super::Order::Sequential, ..self.recipe.clone() };
+        let built = recipe.build()?;
+        let blob = write(&built.network, &Placement::one_core(&built.network)).map_err(Failure::work)?;
+        let own = blob.image().map_err(Failure::work)?;
+        let mut arena = vec![0u64; own.memory(0..own.cores).words()];
+        let mut machine = Machine::new(own, &mut arena).map_err(Failure::work)?;
+        for (number, projection) in
+            built.network.projections.iter().enumerate().filter(|(_, p)| p.rule.is_some())
+        {
+            let ports = (attractor::port_of(&own, number), attractor::port_of(image, number));
+            let (Some(to), Some(from)) = ports else { continue };
+            let size = |p: usize| built.network.populations[p].size as u32;
+            for i in 0..size(projection.source) {
+                for j in 0..size(projection.target) {
+                    if let Some(w) = self.machine.weight(from, i, j) {
+                        machine.program(to, i, j, w);
+                    }
+                }
+            }
+        }
+        let layers: Vec<u32> = built.layers.iter().map(|l| *l as u32).collect();
+        let mut sum = Answers {
+            priority,
+            samples: count,
+            accuracy: 0.0,
+            agreement: 0.0,
+            settled: 0.0,
+            updates: 0.0,
+            changes: 0.0,
+            time: 0.0,
+        };
+        let most = 200 * (recipe.hidden * recipe.layers) as u64;
+        for sample in 0..count {
+            let swept = self.ask(samples, sample)?;
+            machine.rest();
+            let input: Vec<Event> =
+                samples.events(sample).iter().map(|[i, v]| [*i, v * self.payload]).collect();
+            let refused = |error| Failure::work(format_args!("an input was refused: {error}"));
+            machine.inject(built.input as u32, &input).map_err(refused)?;
+            machine.set_phase(attractor::FREE);
+            let seed = recipe.seed.wrapping_mul(7919).wrapping_add(sample as u64);
+            let ended = relax(&mut machine, &layers, priority, most, seed, &self.kernels);
+            let answer = largest(machine.sums(built.readout as u32, 0));
+            let yes = |b: bool| f64::from(u8::from(b)) / count as f64;
+            sum.accuracy += yes(Some(&answer) == samples.labels.get(sample));
+            sum.agreement += yes(answer == swept);
+            sum.settled += yes(ended.settled);
+            sum.updates += ended.updates as f64 / count as f64;
+            sum.changes += ended.changes as f64 / count as f64;
+            sum.time += ended.time / count as f64;
+        }
+        Ok(sum)
     }
 
     /// Times the dense float loops on a few training samples and compares their states with the machine's.

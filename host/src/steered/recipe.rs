@@ -3,7 +3,9 @@
 use rand_core::SeedableRng;
 use rand_xoshiro::Xoshiro256PlusPlus;
 use serde::{Deserialize, Serialize};
+use synop_device::Preset;
 use synop_model::attractor::{Built, Layer, Layers, Plan, Plastic, Sweep};
+use synop_model::crossbar::Crossbar;
 use synop_model::network::{Rows, Synapses};
 use synop_model::rule::RuleSpec;
 
@@ -71,6 +73,8 @@ pub struct Recipe {
     pub plan: Plan,
     /// Order of updates.
     pub order: Order,
+    /// Memristive device of all plastic synapses: a shipped name; none: digital weights.
+    pub device: Option<String>,
 }
 
 /// What one integer stands for.
@@ -135,7 +139,13 @@ impl Recipe {
             (inputs, units.coupling * f64::from(units.input)),
             (self.hidden as f64, units.readout),
         ][kind];
-        let step = self.rates[kind] / (fan * f64::from(self.batch)).sqrt() / unit;
+        let mut step = self.rates[kind] / (fan * f64::from(self.batch)).sqrt() / unit;
+        let mut cadence = format!("every {} samples", self.batch);
+        if let Some(bar) = self.crossbar()? {
+            // The rule asks for pulses; and at the end of one sample, where the input counts with its payload.
+            step *= bar.pulses_per_weight() / if kind == 1 { f64::from(units.input) } else { 1.0 };
+            cadence = "end of sample".to_owned();
+        }
         let (error, sign) = if kind == 2 {
             (format!("(t*(g0) <= {})", (self.readout_margin / units.readout).round()), "t")
         } else {
@@ -145,8 +155,8 @@ impl Recipe {
         };
         let rounding = if self.stochastic { "stochastic" } else { "nearest" };
         let text = format!(
-            "rule stabilise {{\n error e = {error}\n every {} samples\n rounding {rounding}\n bounds {} {}\n dw = {step:.9}*x0*e*{sign}\n}}",
-            self.batch, -units.top, units.top
+            "rule stabilise {{\n error e = {error}\n {cadence}\n rounding {rounding}\n bounds {} {}\n dw = {step:.9}*x0*e*{sign}\n}}",
+            -units.top, units.top
         );
         RuleSpec::parse(&text).map_err(|error| {
             Failure::bad_input(format_args!("a rule does not fit the integers: {error}"))
@@ -278,7 +288,24 @@ impl Recipe {
             },
             plan: self.plan,
         };
-        layers.build().map_err(Failure::work)
+        let mut built = layers.build().map_err(Failure::work)?;
+        if let Some(bar) = self.crossbar()? {
+            for p in built.projections.clone() {
+                for projection in [p.couplings, p.input, p.readout].into_iter().flatten() {
+                    built.network.put_on_crossbar(projection, &bar);
+                }
+            }
+        }
+        Ok(built)
+    }
+
+    /// The crossbar of plastic synapses: arrays of the default size with ideal wires and converters.
+    fn crossbar(&self) -> Result<Option<Crossbar>, Failure> {
+        let Some(name) = &self.device else { return Ok(None) };
+        let preset = Preset::shipped(name).map_err(|error| {
+            Failure::bad_input(error).place("network.device").mend("synop devices lists what ships")
+        })?;
+        Ok(Some(Crossbar::new(preset, self.units().top, Vec::new())))
     }
 
     /// One vector per label: what the teacher's code of the label comes to. So a label is one event.

@@ -331,7 +331,10 @@ impl<'a> Machine<'a> {
         };
         for q in class.first_port..class.first_port + class.ports {
             if let Some(port) = self.image.port(q).filter(|_| only == NONE || only == q) {
-                bank.read_matrix(&port, events, kernels);
+                match port.store {
+                    Store::Crossbar => bank.read_array(q, &port, events, kernels),
+                    _ => bank.read_matrix(&port, events, kernels),
+                }
             }
         }
         if class.rows != NONE {

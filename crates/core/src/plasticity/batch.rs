@@ -25,7 +25,14 @@ pub fn with_sample(bits: SampleBits, sample: u32, value: i32) -> SampleBits {
 #[inline(always)]
 #[must_use]
 pub fn agreement(pre: SampleBits, post: SampleBits) -> i32 {
-    (pre & post).count_ones() as i32 - (pre & post.rotate_left(16)).count_ones() as i32
+    let (same, other) = (pre & post, pre & post.rotate_left(16));
+    // A sample is in one half only: agreements to the lower half, differences to the upper, and one count of both.
+    let v = (same | same >> 16) & 0xffff | (other | other << 16) & 0xffff_0000;
+    let v = v - (v >> 1 & 0x5555_5555);
+    let v = (v & 0x3333_3333) + (v >> 2 & 0x3333_3333);
+    let v = (v + (v >> 4)) & 0x0f0f_0f0f;
+    let v = v + (v >> 8);
+    (v & 0xff) as i32 - (v >> 16 & 0xff) as i32
 }
 
 /// Whether a rule over several samples may have this term: `x0` once, and `e`, `s`, `t`, `y0` at most once each.
@@ -200,6 +207,28 @@ impl<D: Draws + ?Sized> BatchChange<'_, D> {
         if step != 0 && index < weights.len() {
             let new = self.moved(weights.get(index), step);
             weights.set(index, new);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn agreement_is_the_sum_of_products_over_the_samples() {
+        let mut x = 1u32;
+        for _ in 0..2000 {
+            let (mut pre, mut post, mut sum) = (0, 0, 0);
+            for sample in 0..MAX_SAMPLES {
+                x ^= x << 13;
+                x ^= x >> 17;
+                x ^= x << 5;
+                let (a, b) = ((x % 3) as i32 - 1, (x / 3 % 3) as i32 - 1);
+                (pre, post) = (with_sample(pre, sample, a), with_sample(post, sample, b));
+                sum += a * b;
+            }
+            assert_eq!(agreement(pre, post), sum);
         }
     }
 }
