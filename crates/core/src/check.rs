@@ -145,6 +145,8 @@ fn pieces(image: &mut Image<'_>) -> Checked<()> {
         ensure((0..=MAX_STATE).contains(&p.grain), s, i, "grain not 0 to 2^30")?;
         ensure(p.refractory <= MAX_DELAY, s, i, "refractory period of more than 65,536 ticks")?;
         ensure(p.v_min <= p.v_max && p.v_min >= -MAX_STATE && p.v_max <= MAX_STATE, s, i, "state range")?;
+        let floors = [p.floor, p.floor_value].iter().all(|v| (-MAX_STATE..=MAX_STATE).contains(v));
+        ensure(floors, s, i, "floor beyond ±2^30")?;
         for param in [p.threshold, p.bias, p.decay, p.current_decay, p.reset_value, p.initial] {
             let fits = param.array == NONE
                 || (param.array as usize)

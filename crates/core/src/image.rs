@@ -207,8 +207,14 @@ pub mod flag {
     pub const SHUFFLED: u32 = 1 << 15;
     /// A sequential stage draws its neurons with replacement, as many per tick as there are.
     pub const REPLACED: u32 = 1 << 16;
+    /// The leak is subtracted from the membrane's magnitude (and may overshoot zero) instead of multiplied.
+    pub const ADDITIVE_LEAK: u32 = 1 << 20;
+    /// A membrane below the floor that did not spike is set to the floor value.
+    pub const FLOOR_VALUE: u32 = 1 << 21;
+    /// A membrane below the floor that did not spike has the floor value added.
+    pub const FLOOR_ADD: u32 = 1 << 22;
     /// All bits that have a meaning.
-    pub const ALL: u32 = (1 << 17) - 1;
+    pub const ALL: u32 = ((1 << 17) - 1) | ADDITIVE_LEAK | FLOOR_VALUE | FLOOR_ADD;
 }
 
 /// What happens to the membrane after a spike.
@@ -264,7 +270,7 @@ pub struct Core {
 }
 
 /// Words of a piece record.
-pub const PIECE_WORDS: usize = 36;
+pub const PIECE_WORDS: usize = 38;
 /// A piece: the neurons of one population on one core.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Piece {
@@ -320,7 +326,7 @@ pub struct Piece {
     pub threshold: Param,
     /// Added at every update.
     pub bias: Param,
-    /// Membrane decay per tick, Q31 (2³¹ keeps all).
+    /// Membrane decay per tick, Q31 (2³¹ keeps all); with [`flag::ADDITIVE_LEAK`] what is taken off.
     pub decay: Param,
     /// Current decay per tick, Q31.
     pub current_decay: Param,
@@ -328,6 +334,10 @@ pub struct Piece {
     pub reset_value: Param,
     /// Membrane at the start.
     pub initial: Param,
+    /// Below this membrane the floor value counts ([`flag::FLOOR_VALUE`], [`flag::FLOOR_ADD`]).
+    pub floor: i32,
+    /// What a membrane below the floor becomes, or what is added to it.
+    pub floor_value: i32,
 }
 
 impl Piece {
@@ -669,6 +679,8 @@ impl<'a> Image<'a> {
             current_decay: param(30),
             reset_value: param(32),
             initial: param(34),
+            floor: word(r, 36) as i32,
+            floor_value: word(r, 37) as i32,
         })
     }
 

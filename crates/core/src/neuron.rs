@@ -11,6 +11,7 @@
 //! v      = clamped to [v_min, v_max]; leaving the range is counted unless it is the lower clamp's job
 //! spike  = v > threshold (or ≥); with multi-spike n = v / threshold, at most the piece's payload bound
 //! reset  now (Value, Subtract), refractory count, growth of an adaptive threshold
+//! floor  of a neuron that did not spike: below it the membrane is set or raised  (only with a floor)
 //! ```
 //!
 //! `decay(v) = sign(v)·((|v|·d) >> 31)`: rounds toward zero, so a leaky state always reaches 0; with a grain
@@ -131,9 +132,19 @@ pub struct Outcome {
 
 const CURRENT: u32 = 1;
 const REFRACTORY: u32 = 2;
-const REST: u32 = 4; // adaptive, multi-spike, stateless, leak last, leak in silence, grain
+const REST: u32 = 4; // any flag of RARE, or a grain
 const WIDE: u32 = 8;
 const ARRAYS: u32 = 16;
+
+/// Options that most neurons have not.
+const RARE: u32 = flag::ADAPTIVE
+    | flag::MULTI_SPIKE
+    | flag::STATELESS
+    | flag::LEAK_LAST
+    | flag::LEAK_RESTING
+    | flag::ADDITIVE_LEAK
+    | flag::FLOOR_VALUE
+    | flag::FLOOR_ADD;
 
 /// Updates a block; `spikes_out[j]` is the number of spikes of neuron j (read where its bit is set).
 #[inline(always)]
@@ -144,8 +155,7 @@ pub fn update(params: &Params<'_>, state: State<'_>, spikes_out: &mut [i32; BLOC
         && params.decay.each.is_empty()
         && params.current_decay.each.is_empty()
         && params.reset_value.each.is_empty());
-    let options = flag::ADAPTIVE | flag::MULTI_SPIKE | flag::STATELESS | flag::LEAK_LAST | flag::LEAK_RESTING;
-    let rest = p.flags & options != 0 || p.grain > 1;
+    let rest = p.flags & RARE != 0 || p.grain > 1;
     if !params.narrow || rest {
         return run::<{ CURRENT | REFRACTORY | REST | WIDE | ARRAYS }>(params, state, spikes_out);
     }
@@ -356,6 +366,8 @@ fn one<const F: u32>(
         0
     } else if F & REST != 0 && p.flags & flag::LEAK_LAST != 0 {
         vv
+    } else if F & REST != 0 && p.flags & flag::ADDITIVE_LEAK != 0 {
+        vv.saturating_sub(vv.signum().saturating_mul(d))
     } else {
         decay(vv, d as u32)
     };
@@ -393,6 +405,13 @@ fn one<const F: u32>(
             Reset::None | Reset::ValueNext | Reset::SubtractNext => {}
         }
     }
+    if F & REST != 0 && !fires && !resting && after < p.floor {
+        if p.flags & flag::FLOOR_VALUE != 0 {
+            after = p.floor_value;
+        } else if p.flags & flag::FLOOR_ADD != 0 {
+            after = after.saturating_add(p.floor_value).clamp(lo, hi);
+        }
+    }
     if F & REST != 0 {
         if p.flags & flag::LEAK_LAST != 0 {
             after = decay(after, d as u32);
@@ -415,8 +434,7 @@ fn one<const F: u32>(
 #[inline(always)]
 pub fn update_singly(params: &Params<'_>, state: State<'_>, spikes_out: &mut [i32; BLOCK]) -> Outcome {
     let p = params.piece;
-    let options = flag::ADAPTIVE | flag::MULTI_SPIKE | flag::STATELESS | flag::LEAK_LAST | flag::LEAK_RESTING;
-    if !params.narrow || p.flags & options != 0 || p.grain > 1 || p.refractory != 0 {
+    if !params.narrow || p.flags & RARE != 0 || p.grain > 1 || p.refractory != 0 {
         singly::<{ CURRENT | REFRACTORY | REST | WIDE | ARRAYS }>(params, state, spikes_out)
     } else {
         singly::<ARRAYS>(params, state, spikes_out)
@@ -515,7 +533,7 @@ mod tests {
             first: 0,
             count: 64,
             stage: 1,
-            flags: draw(1 << 12),
+            flags: draw(1 << 12) | draw(8) << 20,
             groups: 1,
             payload_max: 1 + draw(65_535),
             delay_first: 0,
@@ -534,6 +552,8 @@ mod tests {
             input_shift: draw(5),
             refractory: draw(2) * draw(4),
             v_min: -(draw(1 << 20) as i32),
+            floor: -(draw(1 << 18) as i32),
+            floor_value: draw(1 << 18) as i32 - (1 << 17),
             v_max: draw(1 << 20) as i32,
             adapt_add: draw(1000) as i32,
             adapt_decay: draw(1 << 31),

@@ -83,6 +83,15 @@ pub struct Weights {
     /// Devices per weight on analogue matrices (2 for a differential pair), 1 otherwise.
     #[serde(default = "one")]
     pub devices: u32,
+    /// The memristive device of an analogue matrix, by the name of its file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device: Option<String>,
+    /// Bits of the converter at the end of a column of an analogue matrix.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub converter_bits: Option<u32>,
+    /// Rows and columns of one array of an analogue matrix; a core adds up what several arrays read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub array: Option<u32>,
     /// Where the figures are from.
     pub source: String,
 }
@@ -326,6 +335,57 @@ impl Chip {
         Chip::from_toml(&text, &path.display().to_string())
     }
 
+    /// The text of a file that describes this chip: [`Chip::from_toml`] reads it back.
+    ///
+    /// # Errors
+    /// [`CostError::Syntax`] if a value has no form in TOML, such as an infinite number.
+    pub fn to_toml(&self) -> Result<String, CostError> {
+        fn part(value: &impl Serialize) -> Result<toml::Value, toml::ser::Error> {
+            toml::Value::try_from(value)
+        }
+        let fault =
+            |e: toml::ser::Error| CostError::Syntax { file: self.name.clone(), detail: e.to_string() };
+        let write = || -> Result<String, toml::ser::Error> {
+            let mut file = toml::Table::new();
+            file.insert("schema".into(), toml::Value::Integer(SCHEMA.into()));
+            for (key, text) in
+                [("name", &self.name), ("title", &self.title), ("technology", &self.technology)]
+            {
+                file.insert(key.into(), text.as_str().into());
+            }
+            file.insert("accounting".into(), part(&self.accounting)?);
+            file.insert("multicast".into(), part(&self.multicast)?);
+            file.insert("warnings".into(), part(&self.warnings)?);
+            file.insert("mesh".into(), part(&self.mesh)?);
+            file.insert("cores".into(), part(&self.cores)?);
+            file.insert("weights".into(), part(&self.weights)?);
+            if let Some(links) = &self.links {
+                file.insert("links".into(), part(links)?);
+            }
+            if let Some(ticks) = &self.ticks {
+                file.insert("ticks".into(), part(ticks)?);
+            }
+            file.insert("static".into(), part(&self.static_power)?);
+            file.insert("memory".into(), part(&self.memory)?);
+            file.insert("barrier".into(), part(&self.barrier)?);
+            let mut prices = toml::Table::new();
+            for (key, entry) in &self.prices {
+                let value = match entry {
+                    Entry::Price(p) => part(p)?,
+                    Entry::IncludedIn { entry, source } => {
+                        part(&BTreeMap::from([("included_in", entry), ("source", source)]))?
+                    }
+                    Entry::Free { reason } => part(&BTreeMap::from([("free", reason)]))?,
+                };
+                prices.insert(key.clone(), value);
+            }
+            file.insert("price".into(), prices.into());
+            file.insert("latency".into(), part(&self.latencies)?);
+            toml::to_string_pretty(&file)
+        };
+        write().map_err(fault)
+    }
+
     /// Checks ranges, units and references. Chips built in code must pass it, too.
     pub fn check(&self, file: &str) -> Result<(), CostError> {
         let bad = |place: &str, found: String, expected: &str| CostError::Value {
@@ -348,6 +408,13 @@ impl Chip {
         }
         if self.weights.bits == 0 || self.weights.bits > 32 {
             return Err(bad("weights.bits", self.weights.bits.to_string(), "1 to 32"));
+        }
+        let w = &self.weights;
+        if w.converter_bits.is_some_and(|b| !(2..=24).contains(&b))
+            || w.array.is_some_and(|a| a == 0 || a > 65_536)
+        {
+            let found = format!("converter_bits {:?}, array {:?}", w.converter_bits, w.array);
+            return Err(bad("weights", found, "2 to 24 bits, arrays of 1 to 65536 rows"));
         }
         if self.links.as_ref().is_some_and(|l| l.buffer == 0) {
             return Err(bad("links.buffer", "0".into(), "at least 1 packet"));

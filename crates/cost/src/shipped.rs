@@ -116,6 +116,15 @@ mod tests {
     }
 
     #[test]
+    fn every_shipped_chip_survives_being_written_and_read() {
+        for name in names() {
+            let chip = chip(name).unwrap();
+            let text = chip.to_toml().unwrap();
+            assert_eq!(Chip::from_toml(&text, name).unwrap(), chip, "{name}");
+        }
+    }
+
+    #[test]
     fn what_is_not_measured_does_not_ship() {
         for n in ["loihi2", "akida", "dynap-se2"] {
             let text = chip(n).unwrap_err().to_string();

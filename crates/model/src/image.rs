@@ -1,7 +1,7 @@
 //! The image writer: network and placement in, one blob out.
 
 use crate::crossbar::Crossbar;
-use crate::network::{Kind, Network, Order, Param, Population, Projection, Rows, Synapses};
+use crate::network::{Floor, Kind, Network, Order, Param, Population, Projection, Rows, Synapses};
 use crate::placement::{PIECE_MAX, Placement};
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -302,8 +302,14 @@ impl<'n> Writer<'n> {
                     (lif.targets, flag::TARGET),
                     (self.reads_groups(piece), flag::REMEMBER),
                     (lif.leak_resting, flag::LEAK_RESTING),
+                    (lif.additive_leak, flag::ADDITIVE_LEAK),
+                    (matches!(lif.floor, Some((_, Floor::Value(_)))), flag::FLOOR_VALUE),
+                    (matches!(lif.floor, Some((_, Floor::Add(_)))), flag::FLOOR_ADD),
                 ];
                 r[5] = options.iter().filter(|option| option.0).fold(0, |all, option| all | option.1);
+                if let Some((floor, Floor::Value(value) | Floor::Add(value))) = lif.floor {
+                    (r[36], r[37]) = (floor as u32, value as u32);
+                }
                 r[13] = lif.reset as u32;
                 r[23] = lif.grain as u32;
                 r[15] = lif.input_shift;

@@ -79,6 +79,19 @@ pub struct Lif {
     pub leak_resting: bool,
     /// The decayed membrane is cut toward zero to a multiple of this (1: not at all).
     pub grain: i32,
+    /// `decay` is an amount in membrane units that is taken off the magnitude of the membrane.
+    pub additive_leak: bool,
+    /// What happens to a membrane below a floor that did not spike.
+    pub floor: Option<(i32, Floor)>,
+}
+
+/// What a membrane below its floor becomes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Floor {
+    /// This value.
+    Value(i32),
+    /// Itself plus this.
+    Add(i32),
 }
 
 impl Default for Lif {
@@ -105,6 +118,8 @@ impl Default for Lif {
             targets: false,
             leak_resting: false,
             grain: 1,
+            additive_leak: false,
+            floor: None,
         }
     }
 }

@@ -34,6 +34,8 @@ pub struct CoreKind {
     pub dendrites: Vec<Unit>,
     /// Soma units.
     pub somas: Vec<Unit>,
+    /// Dendrites are updated once per neuron and step (the buffer stands before them), not once per event.
+    pub dendrites_step: bool,
 }
 
 /// An architecture.
@@ -47,6 +49,8 @@ pub struct Arch {
     pub cores: Vec<Option<usize>>,
     /// Variant of each tile.
     pub tiles: Vec<String>,
+    /// Number, from 1, of each core's first input unit among all of the chip: its random stream.
+    pub streams: Vec<u32>,
 }
 
 struct Reader<'a> {
@@ -64,6 +68,51 @@ impl Arch {
         let root = yaml::read(text, file)?;
         let mut reader = Reader { file, prices: BTreeMap::new(), latencies: BTreeMap::new() };
         reader.architecture(&root)
+    }
+
+    /// The chip as a file of its own: units that are not told apart are priced as the first of their kind, inputs
+    /// not counted, and what the format charges as a whole is part of it.
+    pub fn plain_chip(&self) -> Chip {
+        let mut chip = self.chip.clone();
+        let Some(kind) = self.kinds.first() else { return chip };
+        let soma = kind.somas.iter().find(|u| u.model != "input").or(kind.somas.first());
+        let first = |units: &[Unit]| units.first().map(|u| u.variant.clone());
+        let soma = soma.map(|u| u.variant.clone());
+        let tile = self.tiles.first().cloned();
+        for (classes, variant) in [
+            (&["syn_event"][..], first(&kind.synapses)),
+            (&["dend_update"], first(&kind.dendrites)),
+            (&["soma_access", "soma_update", "soma_spike"], soma),
+            (&["packet_in"], Some(kind.axon_in.clone())),
+            (&["packet_out"], Some(kind.axon_out.clone())),
+            (&["hop_north", "hop_east", "hop_south", "hop_west"], tile),
+        ] {
+            for class in classes {
+                let key = format!("{class}.{}", variant.as_deref().unwrap_or_default());
+                if let Some(entry) = chip.prices.get(&key).cloned() {
+                    chip.prices.insert((*class).into(), entry);
+                }
+                if let Some(time) = chip.latencies.get(&key).cloned() {
+                    chip.latencies.insert((*class).into(), time);
+                }
+            }
+        }
+        for (class, payer) in [
+            ("ac", "syn_event"),
+            ("mac", "syn_event"),
+            ("read_synapse", "syn_event"),
+            ("read_state", "soma_update"),
+            ("write_state", "soma_update"),
+            ("read_route", "packet_out"),
+        ] {
+            if chip.prices.contains_key(payer) {
+                let source = "SANA-FE charges the event as a whole".to_string();
+                chip.prices.insert(class.into(), Entry::IncludedIn { entry: payer.into(), source });
+            }
+        }
+        let reason = "SANA-FE gives the barrier a duration and no energy".to_string();
+        chip.prices.insert("barrier".into(), Entry::Free { reason });
+        chip
     }
 }
 
@@ -102,7 +151,13 @@ impl Reader<'_> {
         Ok(x as u32)
     }
 
+    /// A price in the units of chip files: picojoules or nanoseconds of what the file gives in joules or seconds.
     fn price(&self, value: f64, unit: &str) -> Price {
+        let (unit, scale) = if unit == "J" { ("pJ", 1e12) } else { ("ns", 1e9) };
+        // What was written with few digits stays so.
+        let exact = value * scale;
+        let short = (exact * 1e9).round() / 1e9;
+        let value = if (short - exact).abs() <= 1e-14 * exact.abs() { short } else { exact };
         Price {
             value,
             low: value,
@@ -115,6 +170,11 @@ impl Reader<'_> {
 
     /// Notes energy and latency of a unit under `class.variant`.
     fn cost(&mut self, attributes: &Node, variant: &str, list: &[(&str, &str)]) -> Result<(), SanafeError> {
+        // A unit may price itself by its model instead; what it does is then without a price here.
+        let names = list.iter().flat_map(|(_, n)| [format!("energy_{n}"), format!("latency_{n}")]);
+        if names.into_iter().all(|n| attributes.get(&n).is_none()) {
+            return Ok(());
+        }
         for (class, name) in list {
             let energy = self.number(attributes, &format!("energy_{name}"))?;
             let latency = self.number(attributes, &format!("latency_{name}"))?;
@@ -157,12 +217,20 @@ impl Reader<'_> {
             let found = format!("{} tiles", tiles.len());
             return self.fault(top.line, "tile", &found, "at most width x height tiles, each with a core");
         }
-        let flat = cores.iter().flat_map(|held| (0..per_tile).map(|i| held.get(i).copied())).collect();
+        let flat: Vec<Option<usize>> =
+            cores.iter().flat_map(|held| (0..per_tile).map(|i| held.get(i).copied())).collect();
+        let mut next = 1;
+        let mut streams = Vec::with_capacity(flat.len());
+        for kind in &flat {
+            streams.push(next);
+            let somas = kind.and_then(|k| kinds.get(k)).map_or(&[][..], |k: &CoreKind| k.somas.as_slice());
+            next += somas.iter().filter(|u| u.model == "input").count() as u32;
+        }
         let mesh = Mesh { width, height, cores_per_tile: per_tile as u32 };
         let name = top.get("name").and_then(Node::text).unwrap_or("architecture").to_string();
         let chip = self.chip(name, mesh, buffer, self.barriers(attributes)?);
         chip.check(self.file).map_err(|e| SanafeError::Run(e.to_string()))?;
-        Ok(Arch { chip, kinds, cores: flat, tiles })
+        Ok(Arch { chip, kinds, cores: flat, tiles, streams })
     }
 
     fn chip(&self, name: String, mesh: Mesh, buffer: u32, barrier: Vec<Barrier>) -> Chip {
@@ -180,6 +248,9 @@ impl Reader<'_> {
                 overhead_bits: 0,
                 matrix: false,
                 devices: 1,
+                device: None,
+                converter_bits: None,
+                array: None,
                 source: "SANA-FE states no weight storage".into(),
             },
             links: Some(Links { buffer }),
@@ -230,9 +301,11 @@ impl Reader<'_> {
         let attributes = self.need(core, "attributes")?;
         let position = self.need(attributes, "buffer_position")?;
         let inside = attributes.get("buffer_inside_unit").and_then(Node::truth).unwrap_or(false);
-        if position.text() != Some("soma") || inside {
+        let dendrites_step = position.text() == Some("dendrite");
+        if !(position.text() == Some("soma") || dendrites_step) || inside {
             let found = format!("{} (inside the unit: {inside})", position.text().unwrap_or("?"));
-            return self.fault(position.line, "buffer_position", &found, "`soma`, not inside the unit");
+            let expected = "`soma` or `dendrite`, not inside the unit";
+            return self.fault(position.line, "buffer_position", &found, expected);
         }
         let max_neurons = u64::from(self.whole(attributes, "max_neurons_supported", 1 << 30)?);
         let axon_in = self.units(core, kind, "axon_in", &[("packet_in", "message_in")])?;
@@ -250,6 +323,7 @@ impl Reader<'_> {
             synapses,
             dendrites,
             somas,
+            dendrites_step,
         })
     }
 

@@ -6,18 +6,20 @@
 //! ```
 //!
 //! The meaning is SANA-FE's where it is defined by its files: strict threshold, membrane cut to 1/64 after the
-//! leak, one packet per destination core. State units are 1/(64 m) with m chosen so that the file's numbers are
-//! whole; where that is impossible the rounding is a warning. Its defects are not reproduced.
+//! leak, one packet per destination core, input units with their own random streams. State units are 1/(64 m) with
+//! m chosen so that the file's numbers are whole; where that is impossible the rounding is a warning. Its defects are
+//! not reproduced.
 
 mod arch;
 mod lower;
 mod run;
 mod snn;
+mod stream;
 mod yaml;
 
 pub use arch::{Arch, CoreKind, Unit};
 pub use lower::{Home, Lowered, lower};
-pub use run::{Step, Trial, run};
+pub use run::{MODELS, Step, Trial, run, run_under};
 pub use snn::{Drive, Edge, Neuron, Snn};
 
 /// Why a SANA-FE description cannot be used.

@@ -4,13 +4,15 @@ use super::yaml::{self, Node, Value};
 use super::{SanafeError, reference};
 use std::collections::BTreeMap;
 
-/// When an input neuron fires; steps count from 1.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Drive {
+/// When an input neuron fires; steps count from 1. Any of its three ways fires it.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Drive {
     /// In the steps whose entry is true.
-    Listed(Vec<bool>),
+    pub listed: Vec<bool>,
     /// In every n-th step.
-    Every(u64),
+    pub every: Option<u64>,
+    /// With this probability, by the random stream of its input unit.
+    pub poisson: f64,
 }
 
 /// A neuron with its attributes, those of its group included.
@@ -56,6 +58,54 @@ pub struct Snn {
 }
 
 const MAX_NEURONS: usize = 1 << 24;
+const MAX_EDGES: usize = 1 << 28;
+
+/// Some neurons that follow each other.
+type Run = std::ops::RangeInclusive<usize>;
+
+fn empty(line: usize) -> Node {
+    Node { line, value: Value::Map(Vec::new()) }
+}
+
+/// What an edge says: one value for all its synapses, or one for each.
+struct Lists {
+    weights: Vec<f64>,
+    delays: Vec<f64>,
+    unit: Option<String>,
+}
+
+impl Lists {
+    /// Weights and delays, written flat or below `synapse` and `dendrite`.
+    fn of(attributes: &Node, place: &str) -> Result<Lists, SanafeError> {
+        let find = |names: [&str; 2]| -> Result<Vec<f64>, SanafeError> {
+            let below = ["synapse", "dendrite"].into_iter().filter_map(|unit| attributes.get(unit));
+            for node in std::iter::once(attributes).chain(below) {
+                let Some(value) = names.into_iter().find_map(|name| node.get(name)) else { continue };
+                let items = match &value.value {
+                    Value::List(items) => items.as_slice(),
+                    _ => std::slice::from_ref(value),
+                };
+                let numbers: Option<Vec<f64>> = items.iter().map(Node::number).collect();
+                return match numbers {
+                    Some(n) => Ok(n),
+                    None => reference(place, format!("{} {:?}", names[0], value.text()), "finite numbers"),
+                };
+            }
+            Ok(Vec::new())
+        };
+        let unit = attributes.get("synapse_hw_name").and_then(Node::text).map(str::to_string);
+        Ok(Lists { weights: find(["weight", "w"])?, delays: find(["delay", "d"])?, unit })
+    }
+
+    fn check(&self, expected: usize, place: &str) -> Result<(), SanafeError> {
+        for (name, list) in [("weights", &self.weights), ("delays", &self.delays)] {
+            if list.len() > 1 && list.len() != expected {
+                return reference(place, format!("{} {name}", list.len()), expected);
+            }
+        }
+        Ok(())
+    }
+}
 
 impl Snn {
     /// Reads a network; `file` is named in errors.
@@ -98,10 +148,12 @@ impl Snn {
         if let Some(a) = group.get("attributes") {
             common.take(a);
         }
+        let lone = |item: &Node| item.text().map(|key| vec![(key.to_string(), empty(item.line))]);
         let first = self.neurons.len();
         let mut slots: BTreeMap<usize, Neuron> = BTreeMap::new();
         for item in group.get("neurons").map_or(&[][..], Node::items) {
-            for (key, attributes) in item.entries() {
+            let listed = lone(item).unwrap_or_else(|| item.entries().to_vec());
+            for (key, attributes) in &listed {
                 let (lo, hi) = range(key)
                     .filter(|(lo, hi)| lo <= hi && *hi < MAX_NEURONS)
                     .ok_or_else(|| fault(attributes.line, &name, key, "a neuron number or `lo..hi`"))?;
@@ -123,7 +175,7 @@ impl Snn {
     }
 
     /// The neurons that `g.i`, `g.lo..hi` or `g` stands for.
-    fn find(&self, key: &str, place: &str) -> Result<std::ops::RangeInclusive<usize>, SanafeError> {
+    fn find(&self, key: &str, place: &str) -> Result<Run, SanafeError> {
         let (group, which) = match key.trim().split_once('.') {
             Some((g, w)) => (g.trim(), Some(w)),
             None => (key.trim(), None),
@@ -147,29 +199,138 @@ impl Snn {
         let Some((from, to)) = key.split_once("->") else {
             return reference(place, key, "`group.i -> group.j`");
         };
-        let (source, target) = (self.find(from, &place)?, self.find(to, &place)?);
-        if !from.contains('.') || !to.contains('.') || attributes.get("type").is_some() {
-            return reference(place, "a connection of whole groups", "edges between single neurons");
+        let (sources, targets) = (self.find(from, &place)?, self.find(to, &place)?);
+        match attributes.get("type").and_then(Node::text) {
+            None if from.contains('.') && to.contains('.') => {
+                if sources.clone().count() != 1 || targets.clone().count() != 1 {
+                    return reference(place, key, "one neuron on each side, or groups with a `type`");
+                }
+                let lists = Lists::of(attributes, &place)?;
+                self.synapse(*sources.start(), *targets.start(), &lists, 0, &place)
+            }
+            None => {
+                reference(place, "a connection of whole groups without a type", "dense, sparse or conv2d")
+            }
+            Some("dense") => {
+                let lists = Lists::of(attributes, &place)?;
+                lists.check(sources.clone().count() * targets.clone().count(), &place)?;
+                let pairs = sources.flat_map(|s| targets.clone().map(move |t| (s, t)));
+                for (i, (s, t)) in pairs.enumerate() {
+                    self.synapse(s, t, &lists, i, &place)?;
+                }
+                Ok(())
+            }
+            Some("sparse") => self.sparse(attributes, &sources, &targets, &place),
+            Some("conv2d") => self.conv2d(attributes, &sources, &targets, &place),
+            Some(other) => reference(place, format!("type {other}"), "dense, sparse or conv2d"),
         }
-        let weight = match attributes.get("weight") {
-            None => 0.0,
-            Some(w) => match w.number() {
-                Some(x) => x,
-                None => return reference(place, format!("weight {:?}", w.text()), "a finite number"),
+    }
+
+    fn sparse(
+        &mut self,
+        attributes: &Node,
+        sources: &Run,
+        targets: &Run,
+        place: &str,
+    ) -> Result<(), SanafeError> {
+        let Some(Value::List(pairs)) = attributes.get("source_target_pairs").map(|n| &n.value) else {
+            return reference(place, "no source_target_pairs", "a list of [source, target]");
+        };
+        let lists = Lists::of(attributes, place)?;
+        lists.check(pairs.len(), place)?;
+        for (i, pair) in pairs.iter().enumerate() {
+            let numbers: Vec<usize> =
+                pair.items().iter().filter_map(|n| n.text()?.trim().parse().ok()).collect();
+            let (s, t) = match numbers[..] {
+                [s, t] => (sources.start() + s, targets.start() + t),
+                _ => return reference(place, format!("pair {i}"), "[source, target]"),
+            };
+            if !sources.contains(&s) || !targets.contains(&t) {
+                return reference(
+                    place,
+                    format!("pair {i} [{}, {}]", numbers[0], numbers[1]),
+                    "neurons of the groups",
+                );
+            }
+            self.synapse(s, t, &lists, i, place)?;
+        }
+        Ok(())
+    }
+
+    /// No padding; neurons are numbered channel, row, column; kernels row, column, input channel, output channel.
+    fn conv2d(
+        &mut self,
+        attributes: &Node,
+        sources: &Run,
+        targets: &Run,
+        place: &str,
+    ) -> Result<(), SanafeError> {
+        let whole = |key: &str, default: Option<usize>| match attributes.get(key).map(|n| n.text()) {
+            None => default.map_or_else(|| reference(place, format!("no {key}"), "a whole number"), Ok),
+            Some(text) => match text.and_then(|t| t.trim().parse().ok()).filter(|n| (1..=4096).contains(n)) {
+                Some(n) => Ok(n),
+                None => reference(place, format!("{key}: {text:?}"), "a whole number from 1 to 4096"),
             },
         };
-        let delay = attributes.get("delay").and_then(Node::number).unwrap_or(0.0);
+        let (width, height) = (whole("input_width", None)?, whole("input_height", None)?);
+        let (channels, kernels) = (whole("input_channels", Some(1))?, whole("kernel_count", Some(1))?);
+        let (kw, kh) = (whole("kernel_width", None)?, whole("kernel_height", None)?);
+        let (sx, sy) = (whole("stride_width", Some(1))?, whole("stride_height", Some(1))?);
+        if kw > width || kh > height {
+            return reference(
+                place,
+                format!("a kernel of {kw} x {kh}"),
+                format!("at most {width} x {height}"),
+            );
+        }
+        let (ow, oh) = ((width - kw) / sx + 1, (height - kh) / sy + 1);
+        let sizes = [
+            ("source", sources.clone().count(), channels * width * height),
+            ("target", targets.clone().count(), kernels * ow * oh),
+        ];
+        for (what, found, expected) in sizes {
+            if found != expected {
+                return reference(place, format!("{found} neurons in the {what} group"), expected);
+            }
+        }
+        let lists = Lists::of(attributes, place)?;
+        lists.check(kh * kw * channels * kernels, place)?;
+        for (c_out, y, x) in
+            (0..kernels).flat_map(|c| (0..oh).flat_map(move |y| (0..ow).map(move |x| (c, y, x))))
+        {
+            let target = targets.start() + (c_out * oh + y) * ow + x;
+            for (c_in, ky, kx) in
+                (0..channels).flat_map(|c| (0..kh).flat_map(move |y| (0..kw).map(move |x| (c, y, x))))
+            {
+                let source = sources.start() + (c_in * height + y * sy + ky) * width + x * sx + kx;
+                let tap = ((ky * kw + kx) * channels + c_in) * kernels + c_out;
+                self.synapse(source, target, &lists, tap, place)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn synapse(
+        &mut self,
+        source: usize,
+        target: usize,
+        lists: &Lists,
+        i: usize,
+        place: &str,
+    ) -> Result<(), SanafeError> {
+        if self.edges.len() >= MAX_EDGES {
+            return reference(place, format!("more than {MAX_EDGES} synapses"), "fewer");
+        }
+        let at = |list: &[f64]| match list {
+            [one] => *one,
+            list => list.get(i).copied().unwrap_or(0.0),
+        };
+        let delay = at(&lists.delays);
         if !(0.0..=65_000.0).contains(&delay) || delay.fract() != 0.0 {
             return reference(place, format!("delay {delay}"), "a whole number of steps");
         }
-        let unit = attributes.get("synapse_hw_name").and_then(Node::text).map(str::to_string);
-        self.edges.push(Edge {
-            source: *source.start(),
-            target: *target.start(),
-            weight,
-            delay: delay as u32,
-            unit,
-        });
+        let (weight, unit) = (at(&lists.weights), lists.unit.clone());
+        self.edges.push(Edge { source, target, weight, delay: delay as u32, unit });
         Ok(())
     }
 
@@ -204,6 +365,9 @@ impl Snn {
 impl Neuron {
     /// Takes attributes over; sub-maps `soma`, `dendrite`, `synapse` count as flat.
     fn take(&mut self, node: &Node) {
+        if let Value::List(items) = &node.value {
+            items.iter().for_each(|item| self.take(item));
+        }
         for (key, value) in node.entries() {
             match &value.value {
                 Value::Scalar(s) => {
@@ -221,12 +385,20 @@ impl Neuron {
     }
 
     /// When it fires, for an input neuron.
-    pub fn drive(&self) -> Option<Drive> {
-        if let Some(list) = &self.spikes {
-            return Some(Drive::Listed(list.clone()));
-        }
-        let rate: f64 = self.attributes.get("rate")?.parse().ok()?;
-        (rate > 0.0 && rate <= 1.0).then(|| Drive::Every((1.0 / rate) as u64))
+    ///
+    /// # Errors
+    /// [`SanafeError::Reference`] if a rate or probability is not from 0 to 1.
+    pub fn drive(&self) -> Result<Drive, SanafeError> {
+        let share = |key: &str| match self.attributes.get(key) {
+            None => Ok(0.0),
+            Some(text) => match text.trim().parse::<f64>() {
+                Ok(x) if (0.0..=1.0).contains(&x) => Ok(x),
+                _ => reference(&self.name, format!("{key}: {text}"), "a number from 0 to 1"),
+            },
+        };
+        let (rate, poisson) = (share("rate")?, share("poisson")?);
+        let every = (rate > 0.0).then(|| (1.0 / rate) as u64);
+        Ok(Drive { listed: self.spikes.clone().unwrap_or_default(), every, poisson })
     }
 }
 

@@ -29,11 +29,12 @@ pub(super) enum Value {
 }
 
 impl Node {
-    /// The entry with this key.
+    /// The entry with this key; in a list of maps, as attributes may be written, that of the last one that has it.
     pub(super) fn get(&self, key: &str) -> Option<&Node> {
         match &self.value {
             Value::Map(m) => m.iter().find(|(k, _)| k == key).map(|(_, n)| n),
-            _ => None,
+            Value::List(l) => l.iter().rev().find_map(|n| n.get(key)),
+            Value::Scalar(_) => None,
         }
     }
 
