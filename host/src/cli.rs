@@ -187,6 +187,7 @@ commands! {
     Encode = encode,
     Estimate = estimate,
     Firmware = firmware,
+    Import = import,
     Inspect = inspect,
     Quantize = quantize,
     Rule = rule,

@@ -13,45 +13,52 @@ pub fn cells(chip: &Chip, image: &Image<'_>, names: &[&str], counters: &[Vec<u64
     let mut cells = Vec::new();
     for (piece, row) in (0..image.pieces).zip(counters) {
         let Some(record) = image.piece(piece) else { continue };
-        let get = |count: Count| row.get(count as usize).copied().unwrap_or(0);
         let neurons = if record.groups == 0 { 0 } else { u64::from(record.count) };
-        let updates = get(Count::Updates);
         let counts = Counts {
-            ticks,
-            synaptic_events: get(Count::StoredEvents),
-            synaptic_effective: get(Count::EffectiveEvents),
             synaptic_dense: dense(image, piece, ticks),
-            macs: get(Count::MultiplyAccumulates),
-            acs: get(Count::Accumulates),
-            dend_updates: get(Count::StoredEvents),
-            soma_accesses: chip.accounting.accesses(neurons, ticks, updates),
-            soma_updates: updates,
-            soma_spikes: get(Count::Spikes),
-            packets_out: get(Count::Packets),
-            packets_in: get(Count::Packets),
-            read_bytes: [get(Count::SynapseBytes), 4 * updates, 0],
-            write_bytes: [0, 4 * updates, 0],
-            xbar_rows: get(Count::CrossbarRows),
-            xbar_columns: get(Count::CrossbarColumns),
-            xbar_charge: get(Count::CrossbarCharge),
-            pulse_energy: get(Count::PulseEnergy),
-            // One driver per row, whatever its payload; one converter per column that is sensed.
-            dacs: get(Count::CrossbarRows),
-            adcs: get(Count::Conversions),
-            pulses_up: get(Count::PulsesUp),
-            pulses_down: get(Count::PulsesDown),
-            verify_reads: get(Count::VerifyReads),
-            weight_updates: get(Count::PlasticUpdates),
-            trace_updates: get(Count::TraceUpdates),
-            random_draws: get(Count::Draws),
             barriers: if piece == 0 { ticks } else { 0 },
-            saturations: get(Count::StateSaturations) + get(Count::WeightSaturations),
-            ..Counts::default()
+            ..counts_of(chip, row, neurons, ticks)
         };
         let population = names.get(record.population as usize).copied().unwrap_or("?").to_owned();
         cells.push(Cell { core: record.core, population, neurons, counts, ..Cell::default() });
     }
     cells
+}
+
+/// A row of the machine's counters as a bill takes it: `neurons` neurons over `ticks` ticks.
+pub fn counts_of(chip: &Chip, row: &[u64], neurons: u64, ticks: u64) -> Counts {
+    let get = |count: Count| row.get(count as usize).copied().unwrap_or(0);
+    let updates = get(Count::Updates);
+    Counts {
+        ticks,
+        synaptic_events: get(Count::StoredEvents),
+        synaptic_effective: get(Count::EffectiveEvents),
+        macs: get(Count::MultiplyAccumulates),
+        acs: get(Count::Accumulates),
+        dend_updates: get(Count::StoredEvents),
+        soma_accesses: chip.accounting.accesses(neurons, ticks, updates),
+        soma_updates: updates,
+        soma_spikes: get(Count::Spikes),
+        packets_out: get(Count::Packets),
+        packets_in: get(Count::Packets),
+        read_bytes: [get(Count::SynapseBytes), 4 * updates, 0],
+        write_bytes: [0, 4 * updates, 0],
+        xbar_rows: get(Count::CrossbarRows),
+        xbar_columns: get(Count::CrossbarColumns),
+        xbar_charge: get(Count::CrossbarCharge),
+        pulse_energy: get(Count::PulseEnergy),
+        // One driver per row, whatever its payload; one converter per column that is sensed.
+        dacs: get(Count::CrossbarRows),
+        adcs: get(Count::Conversions),
+        pulses_up: get(Count::PulsesUp),
+        pulses_down: get(Count::PulsesDown),
+        verify_reads: get(Count::VerifyReads),
+        weight_updates: get(Count::PlasticUpdates),
+        trace_updates: get(Count::TraceUpdates),
+        random_draws: get(Count::Draws),
+        saturations: get(Count::StateSaturations) + get(Count::WeightSaturations),
+        ..Counts::default()
+    }
 }
 
 /// The machine's counters as a report has them; counters that stayed zero are left out.

@@ -9,18 +9,21 @@
 use std::collections::BTreeMap;
 
 use rayon::prelude::*;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use synop_core::counters::NAMES;
 use synop_core::image::{Kind, Piece};
 use synop_core::{Count, Event, Image, Machine, Observer, Threefry};
+use synop_cost::latency::Model;
 use synop_cost::{Bill, Chip, Run};
+use synop_model::crossbar::ENERGY_UNIT_J;
 use synop_model::image::{Blob, write};
 use synop_model::network::Network;
-use synop_model::placement::Placement;
+use synop_model::placement::{self, Strategy};
 
 use crate::input::{Inputs, Port, Sample};
 use crate::local::{TickWork, digest};
+use crate::onchip::{ChipTick, OnChip, Ticker};
 use crate::progress::Progress;
 use crate::report::{self, Report, SynOps, Task};
 use crate::simd::Native;
@@ -48,6 +51,8 @@ pub struct Compiled {
     pub weight_bits: u32,
     /// What a NIR file left open, as the image keeps it.
     pub profile: Map<String, Value>,
+    /// How it stands on a chip; none where no chip is asked.
+    pub on_chip: Option<OnChip>,
 }
 
 /// A population of an image.
@@ -83,18 +88,26 @@ struct NetworkMeta {
     profile: Map<String, Value>,
 }
 
-/// Which core of the chip holds what.
-pub fn place(network: &Network, _chip: &Chip) -> Placement {
-    Placement::one_core(network)
-}
-
-/// Writes the image of a network for a chip.
+/// Places a network on a chip and writes its image; ticks take the time that a latency model gives.
 ///
 /// # Errors
-/// Bad input: the network does not fit an image.
-pub fn compile(network: &Network, chip: &Chip) -> Result<Compiled, Failure> {
-    let blob = write(network, &place(network, chip)).map_err(Failure::bad_input)?;
-    Compiled::open(blob)
+/// Bad input: the network does not fit the chip or an image.
+pub fn compile(
+    network: &Network,
+    chip: &Chip,
+    strategy: &Strategy,
+    model: Model,
+) -> Result<Compiled, Failure> {
+    let placed = placement::place(network, chip, strategy).map_err(|error| {
+        let place = if matches!(error, placement::PlaceError::Mapping { .. }) { "--place" } else { "--chip" };
+        Failure::bad_input(error).place(place)
+    })?;
+    let blob = write(network, &placed.placement).map_err(Failure::bad_input)?;
+    let mut compiled = Compiled::open(blob)?.on(chip, model)?;
+    if let Some(on) = &mut compiled.on_chip {
+        on.placed = Some((strategy.clone(), placed));
+    }
+    Ok(compiled)
 }
 
 impl Compiled {
@@ -129,9 +142,19 @@ impl Compiled {
             input_scale: network.input_scale.unwrap_or(1.0),
             weight_bits: network.bits.unwrap_or_else(|| containers.max().unwrap_or(0)),
             profile: network.profile,
+            on_chip: None,
             populations,
             blob,
         })
+    }
+
+    /// Puts the image on a chip: its runs then count packets, hops, and the time and energy of ticks.
+    ///
+    /// # Errors
+    /// Bad input: the image stands on cores that the chip does not have.
+    pub fn on(mut self, chip: &Chip, model: Model) -> Result<Self, Failure> {
+        self.on_chip = Some(OnChip::new(&self.image()?, chip, model)?);
+        Ok(self)
     }
 
     /// The bytes of the image.
@@ -250,6 +273,10 @@ pub struct Presented {
     pub largest: i64,
     /// Input values beyond the image's range, which were cut.
     pub inputs_cut: u64,
+    /// Events of every neuron of the image, if it stands on a chip.
+    pub sent: Vec<u64>,
+    /// What each tick made the chip do, if the image stands on one.
+    pub on_chip: Vec<ChipTick>,
 }
 
 impl Presented {
@@ -279,16 +306,26 @@ pub fn largest(values: &[f64]) -> usize {
 }
 
 /// Collects spikes by population.
-struct Recorder<'a> {
+struct Recorder<'a, 'c> {
     pieces: &'a [(u32, u32)],
     tick: u32,
     presented: &'a mut Presented,
     keep: bool,
+    ticker: Option<&'a mut Ticker<'c>>,
 }
 
-impl Observer for Recorder<'_> {
+impl Observer for Recorder<'_, '_> {
+    fn updated(&mut self, _tick: u64, piece: u32, first: u32, moved: u64, _spikes: u64) {
+        if let Some(ticker) = &mut self.ticker {
+            ticker.updated(piece, first, moved);
+        }
+    }
+
     fn spike(&mut self, _tick: u64, piece: u32, neuron: u32, payload: i32) {
         let Some(&(population, first)) = self.pieces.get(piece as usize) else { return };
+        if let Some(ticker) = &mut self.ticker {
+            ticker.spike(piece, neuron);
+        }
         note(self.presented, self.keep, (self.tick, population, first + neuron, payload));
     }
 }
@@ -331,12 +368,16 @@ pub fn present(
         ..Presented::default()
     };
     let mut before = TickWork::default();
+    let mut ticker = compiled.on_chip.as_ref().map(OnChip::ticker);
     for tick in 0..sample.ticks() {
         let (inputs, cut) = compiled.events(&records, sample, tick);
         out.inputs_cut += cut;
         for (piece, events) in &inputs {
             let Some(record) = records.get(*piece as usize) else { continue };
             for [neuron, payload] in events {
+                if let Some(ticker) = &mut ticker {
+                    ticker.spike(*piece, *neuron as u32);
+                }
                 let local = *neuron as u32 + record.population_first;
                 note(&mut out, keep.spikes, (tick as u32, record.population, local, *payload));
             }
@@ -344,9 +385,17 @@ pub fn present(
                 Failure::work(error).place(format_args!("sample {number}, tick {tick}, input"))
             })?;
         }
-        let mut recorder =
-            Recorder { pieces: &pieces, tick: tick as u32, presented: &mut out, keep: keep.spikes };
+        let mut recorder = Recorder {
+            pieces: &pieces,
+            tick: tick as u32,
+            presented: &mut out,
+            keep: keep.spikes,
+            ticker: ticker.as_mut(),
+        };
         machine.step(kernels, &mut draws, &mut recorder);
+        if let Some(ticker) = &mut ticker {
+            ticker.close(&machine)?;
+        }
         let after = work(&machine);
         out.per_tick.push(after.since(&before));
         before = after;
@@ -360,6 +409,9 @@ pub fn present(
                 (0..compiled.populations.len() as u32).map(|q| gather(&records, q, |p| machine.membranes(p)));
             out.membranes.push(each.collect());
         }
+    }
+    if let Some(ticker) = ticker {
+        (out.sent, out.on_chip) = (ticker.spikes, ticker.ticks);
     }
     out.counters = (0..image.pieces).map(|p| machine.counters(p).row().to_vec()).collect();
     let readout = compiled.readout as u32;
@@ -413,6 +465,29 @@ pub struct Ran {
     pub largest: i64,
     /// Input values that were cut.
     pub inputs_cut: u64,
+    /// Events of every neuron of the image, if it stands on a chip.
+    pub sent: Vec<u64>,
+    /// What each tick made the chip do, sample after sample, if the image stands on one.
+    pub on_chip: Vec<ChipTick>,
+    /// The ticks of all samples together, by tick of the sample.
+    pub by_tick: Vec<ByTick>,
+}
+
+/// A tick of the samples, all samples together.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+pub struct ByTick {
+    /// Samples that have this tick.
+    pub samples: u64,
+    /// Synaptic events.
+    pub synaptic_events: u64,
+    /// Packets.
+    pub packets: u64,
+    /// Links crossed.
+    pub hops: u64,
+    /// Joules of events, nominal.
+    pub dynamic_j: f64,
+    /// Seconds.
+    pub time_s: f64,
 }
 
 impl Ran {
@@ -424,6 +499,7 @@ impl Ran {
         self.largest = self.largest.max(one.largest);
         self.inputs_cut += one.inputs_cut;
         add_rows(&mut self.counters, &one.counters);
+        self.take_ticks(one);
         if self.spikes_per_population.is_empty() {
             self.spikes_per_population = vec![0; one.spikes_per_population.len()];
             alive.clone_from(&one.alive);
@@ -434,6 +510,25 @@ impl Ran {
         for (all, one) in alive.iter_mut().zip(&one.alive) {
             all.iter_mut().zip(one).for_each(|(a, b)| *a |= b);
         }
+    }
+
+    fn take_ticks(&mut self, one: &Presented) {
+        if self.sent.is_empty() {
+            self.sent = vec![0; one.sent.len()];
+        }
+        self.sent.iter_mut().zip(&one.sent).for_each(|(sum, n)| *sum += n);
+        if self.by_tick.len() < one.on_chip.len() {
+            self.by_tick.resize(one.on_chip.len(), ByTick::default());
+        }
+        for (sum, (chip, work)) in self.by_tick.iter_mut().zip(one.on_chip.iter().zip(&one.per_tick)) {
+            sum.samples += 1;
+            sum.synaptic_events += work.events;
+            sum.packets += chip.packets;
+            sum.hops += chip.hops.total();
+            sum.dynamic_j += chip.energy_j;
+            sum.time_s += chip.time_s;
+        }
+        self.on_chip.extend_from_slice(&one.on_chip);
     }
 
     /// A count, all pieces together.
@@ -526,25 +621,7 @@ pub fn report(
         ..Task::default()
     });
     report.counts = Some(ledger::counts(&ran.counters, ran.ticks));
-    let names = compiled.names();
-    let cells = ledger::cells(chip, &image, &names, &ran.counters, ran.ticks);
-    let sum = |of: fn(&synop_cost::Counts) -> u64| cells.iter().map(|c| of(&c.counts)).sum();
-    report.set_synops(SynOps {
-        stored: sum(|c| c.synaptic_events),
-        effective: sum(|c| c.synaptic_effective),
-        dense: sum(|c| c.synaptic_dense),
-        macs: sum(|c| c.macs),
-        acs: sum(|c| c.acs),
-    });
-    let latency = ledger::serial_latency(chip, &ran.per_tick);
-    let priced = Run {
-        time_s: latency.as_ref().map(|l| l.total_s),
-        cores_used: 1,
-        charge_unit_j: Some(synop_model::crossbar::ENERGY_UNIT_J),
-        ..Run::default()
-    };
-    report.energy = Some(Bill::of(chip, &cells, &priced));
-    report.latency = latency;
+    price(&mut report, compiled, ran, chip)?;
     report.more.insert("layers".into(), layers(compiled, ran));
     if ran.inputs_cut > 0 {
         report
@@ -563,6 +640,72 @@ pub fn report(
         }
     }
     Ok(report)
+}
+
+/// Adds synaptic operations, energy, latency and mapping: on the chip that the image stands on, else on one core.
+fn price(report: &mut Report, compiled: &Compiled, ran: &Ran, chip: &Chip) -> Result<(), Failure> {
+    let image = compiled.image()?;
+    let names = compiled.names();
+    let (cells, priced) = match &compiled.on_chip {
+        None => {
+            let latency = ledger::serial_latency(chip, &ran.per_tick);
+            let priced = Run {
+                time_s: latency.as_ref().map(|l| l.total_s),
+                cores_used: 1,
+                charge_unit_j: Some(ENERGY_UNIT_J),
+                ..Run::default()
+            };
+            report.latency = latency;
+            (ledger::cells(chip, &image, &names, &ran.counters, ran.ticks), priced)
+        }
+        Some(on) => {
+            let carried = on.routes.carried(chip, &ran.sent);
+            if let Some(counts) = &mut report.counts {
+                (counts.packets, counts.hops) = (carried.packets_out(), carried.hops());
+                counts.more.insert("packets_in".into(), carried.packets_in());
+            }
+            report.latency = on.latency(&ran.on_chip);
+            let held = synop_model::routes::neurons_by_core(&image);
+            let priced = Run {
+                time_s: report.latency.as_ref().map(|l| l.total_s),
+                cores_used: held.iter().filter(|n| **n > 0).count() as u64,
+                stored_bits: [on.routes.synapse_bits, compiled.neurons() * 32, 0],
+                charge_unit_j: Some(ENERGY_UNIT_J),
+            };
+            report.more.insert("mapping".into(), on.mapping(&image, &names));
+            report.more.insert("links".into(), links(&carried));
+            report.more.insert("ticks".into(), json!(ran.by_tick));
+            (on.cells(&image, &names, &ran.counters, ran.ticks, &carried), priced)
+        }
+    };
+    let sum = |of: fn(&synop_cost::Counts) -> u64| cells.iter().map(|c| of(&c.counts)).sum();
+    report.set_synops(SynOps {
+        stored: sum(|c| c.synaptic_events),
+        effective: sum(|c| c.synaptic_effective),
+        dense: sum(|c| c.synaptic_dense),
+        macs: sum(|c| c.macs),
+        acs: sum(|c| c.acs),
+    });
+    let mut bill = Bill::of(chip, &cells, &priced);
+    if compiled.on_chip.as_ref().is_some_and(OnChip::has_time) && bill.dynamic_j.is_some() {
+        bill.set_peak(ran.on_chip.iter().map(|t| (t.energy_j, t.time_s)));
+    }
+    report.energy = Some(bill);
+    Ok(())
+}
+
+/// The links of the mesh: how many were used, and the busiest.
+fn links(carried: &synop_model::routes::Carried) -> Value {
+    let busiest = carried.links.iter().max_by_key(|(link, n)| (**n, std::cmp::Reverse(**link)));
+    json!({
+        "used": carried.links.len(),
+        "crossings": carried.links.values().sum::<u64>(),
+        "busiest": busiest.map(|(link, n)| json!({
+            "into_tile": link.tile,
+            "towards": format!("{:?}", link.towards).to_lowercase(),
+            "packets": n,
+        })),
+    })
 }
 
 /// How the answer is read, in words.

@@ -12,6 +12,7 @@ pub mod origin;
 pub mod placement;
 pub mod profile;
 pub mod quantize;
+pub mod routes;
 pub mod rule;
 pub mod sanafe;
 pub mod schedule;

@@ -165,7 +165,7 @@ fn manual(network: &Network, chip: &Chip, lines: &[Assignment]) -> Result<Placem
     }
     for (population, (p, owned)) in network.populations.iter().zip(&owner).enumerate() {
         let Some(missing) = owned.iter().position(|o| !o) else { continue };
-        if p.kind == Kind::Input && owned.iter().all(|o| !o) {
+        if matches!(p.kind, Kind::Input | Kind::Held) && owned.iter().all(|o| !o) {
             put(&mut cores, 0, Slice { population, first: 0, count: p.size });
             continue;
         }

@@ -6,6 +6,7 @@
 
 pub mod bound;
 pub mod brunel;
+pub mod chip128;
 pub mod clock;
 pub mod dense;
 pub mod scaling;
@@ -118,6 +119,12 @@ pub const CASES: &[Case] = &[
         about: "the same, 100 ticks",
         usual: true,
         run: |s| feed_forward("W2-T100", 100, s),
+    },
+    Case {
+        label: "sanafe-128",
+        about: "10,000 neurons × 100 synapses on 128 cores, 1,000 ticks, all of the chip's counters",
+        usual: true,
+        run: |s| chip128::bench("sanafe-128", s),
     },
     Case {
         label: "W1-100M",

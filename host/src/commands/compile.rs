@@ -3,11 +3,13 @@
 use std::path::PathBuf;
 
 use serde_json::{Value, json};
+use synop_cost::latency::Model;
 
 use crate::cli::{Common, warn};
 use crate::commands::chips;
 use crate::input::{InputArgs, Inputs};
 use crate::pipeline::{self, Compiled};
+use crate::placing::{PlaceArgs, mapping_text, weight_bits};
 use crate::report::Report;
 use crate::source::{Network, ProfileArgs, QuantizeArgs};
 use crate::{Failure, files};
@@ -19,7 +21,8 @@ Inputs that are not spikes need --input or --data, so that their scale is known.
 
 Examples:
   synop compile tests/golden/nir/digits_snntorch.nir -o digits.image --chip loihi1
-  synop compile tests/golden/nir/digits_snntorch.nir -o digits.image --bits 4 --per-channel")]
+  synop compile tests/golden/nir/digits_snntorch.nir -o digits.image --bits 4 --per-channel
+  synop compile net.nir -o net.image --chip spinnaker2 --place round-robin")]
 pub struct Args {
     /// A NIR file
     network: PathBuf,
@@ -29,13 +32,15 @@ pub struct Args {
     /// A shipped chip or the path of a chip file
     #[arg(long, default_value = "loihi1", value_name = "CHIP")]
     chip: String,
-    /// Bits of a weight
-    #[arg(long, default_value_t = 8, value_name = "N")]
-    bits: u32,
+    /// Bits of a weight [default: 8, or as many as the chip stores]
+    #[arg(long, value_name = "N")]
+    bits: Option<u32>,
     #[command(flatten)]
     quantizer: QuantizeArgs,
     #[command(flatten)]
     profile: ProfileArgs,
+    #[command(flatten)]
+    place: PlaceArgs,
     #[command(flatten)]
     input: InputArgs,
 }
@@ -58,10 +63,11 @@ pub fn run(args: &Args, common: &Common) -> Result<(), Failure> {
         true => Some(Inputs::load(&args.input, common, &network.ports(), network.profile.dt)?),
         false => None,
     };
-    let options = args.quantizer.options(args.bits, inputs.as_ref())?;
+    let options = args.quantizer.options(weight_bits(args.bits, &chip)?, inputs.as_ref())?;
     let quantized = network.quantize(&options)?;
-    let compiled =
-        pipeline::compile(&quantized.network, &chip).map_err(|failure| failure.file(&args.network))?;
+    let strategy = args.place.strategy()?;
+    let compiled = pipeline::compile(&quantized.network, &chip, &strategy, Model::Detailed)
+        .map_err(|failure| failure.file(&args.network))?;
     files::write(&args.output, compiled.bytes())?;
     let mut report = Report::new(common.seed());
     report.command = "compile".into();
@@ -75,6 +81,9 @@ pub fn run(args: &Args, common: &Common) -> Result<(), Failure> {
     report.warnings.extend(network.warnings.iter().cloned());
     report.warnings.extend(quantized.warnings.iter().cloned());
     report.more.insert("layers".into(), json!(quantized.layers));
+    if let Some(on) = &compiled.on_chip {
+        report.more.insert("mapping".into(), on.mapping(&compiled.image()?, &compiled.names()));
+    }
     report.more.insert("size".into(), size(&compiled, quantized.network.synapse_count())?);
     report.warnings.iter().for_each(warn);
     common.print(&report, || text(args, &compiled, &report))
@@ -106,6 +115,7 @@ fn text(args: &Args, compiled: &Compiled, report: &Report) -> String {
         size["arena_bytes"],
         compiled.sha256
     );
+    out.push_str(&mapping_text(report));
     for line in assumptions(&report.profile) {
         out.push_str(&format!("assumed: {line}\n"));
     }

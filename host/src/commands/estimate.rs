@@ -1,19 +1,22 @@
 //! `synop estimate`: a network or image on inputs, counted and priced.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use crate::Failure;
+use crate::chips::{self as compare_chips, Question};
 use crate::cli::{Common, warn};
 use crate::commands::{chips, compile::assumptions};
 use crate::input::{InputArgs, Inputs};
 use crate::oracle::{self, Oracle};
 use crate::pipeline::{self, Compiled, Keep};
+use crate::placing::{LatencyArgs, PlaceArgs, bill_text, mapping_text, weight_bits};
 use crate::report::{Meter, Page, Report};
-use crate::source::{Network, ProfileArgs, QuantizeArgs};
+use crate::sanafe::Pair;
+use crate::source::{Network, NirNetwork, ProfileArgs, QuantizeArgs};
 use crate::table::{Cell, Table};
 use crate::trace::{self, Trace};
+use crate::{Failure, files};
 
 /// Run a network or an image on inputs and bill it: SynOps, energy, latency
 #[derive(Debug, clap::Args)]
@@ -21,16 +24,24 @@ use crate::trace::{self, Trace};
 Examples:
   synop estimate tests/golden/nir/digits_snntorch.nir --data digits --encode rate:25 --chip loihi1
   synop estimate digits.image --input recorded.npy --chip loihi1-fitted --json
-  synop estimate net.nir --profile snntorch --input x.npz --bits 6 --trace int6.trace.json")]
+  synop estimate net.nir --profile snntorch --input x.npz --bits 6 --trace int6.trace.json
+  synop estimate net.nir --input x.npy --place round-robin --latency queue
+  synop estimate net.nir --data digits --encode rate:25 --compare-chips
+  synop estimate arch.yaml snn.yaml --ticks 100 --latency simple")]
 pub struct Args {
-    /// A NIR file, or an image of synop compile
+    /// A NIR file, an image of synop compile, or a SANA-FE architecture (YAML)
     network: PathBuf,
+    /// The SANA-FE network with its mapping (YAML), after an architecture
+    snn: Option<PathBuf>,
     /// A shipped chip or the path of a chip file
     #[arg(long, default_value = "loihi1", value_name = "CHIP")]
     chip: String,
-    /// Bits of a weight [default: 8]
+    /// Bits of a weight [default: 8, or as many as the chip stores]
     #[arg(long, value_name = "N")]
     bits: Option<u32>,
+    /// Map and run the network on every shipped chip, in its own stores, and print one table
+    #[arg(long, conflicts_with_all = ["trace", "membranes"])]
+    compare_chips: bool,
     /// Write spikes, sample by sample, to this file: JSON (see synop compare), or NIRData if it ends in .nird
     #[arg(long, value_name = "FILE")]
     trace: Option<PathBuf>,
@@ -42,6 +53,10 @@ pub struct Args {
     #[command(flatten)]
     profile: ProfileArgs,
     #[command(flatten)]
+    place: PlaceArgs,
+    #[command(flatten)]
+    latency: LatencyArgs,
+    #[command(flatten)]
     input: InputArgs,
 }
 
@@ -50,17 +65,26 @@ pub struct Args {
 /// # Errors
 /// Bad input: the network, the input, the chip or an option. The work failed: an output cannot be written.
 pub fn run(args: &Args, common: &Common) -> Result<(), Failure> {
+    if let Some(snn) = &args.snn {
+        return sanafe(args, snn, common);
+    }
     let (chip, called) = chips::resolve(&args.chip)?;
+    let strategy = args.place.strategy()?;
+    let model = args.latency.model();
     let meter = Meter::start(common.threads());
     let mut warnings = Vec::new();
     let (compiled, inputs, network) = match Network::open(&args.network, &args.profile)? {
         Network::Nir(network) => {
             let inputs = Inputs::load(&args.input, common, &network.ports(), network.profile.dt)?;
-            let options = args.quantizer.options(args.bits.unwrap_or(8), Some(&inputs))?;
+            if args.compare_chips {
+                return compare(args, common, &network, &inputs, meter);
+            }
+            let options = args.quantizer.options(weight_bits(args.bits, &chip)?, Some(&inputs))?;
             let quantized = network.quantize(&options)?;
             warnings.extend(network.warnings.iter().cloned());
             warnings.extend(quantized.warnings.iter().cloned());
-            let compiled = pipeline::compile(&quantized.network, &chip).map_err(|f| f.file(&args.network))?;
+            let compiled = pipeline::compile(&quantized.network, &chip, &strategy, model)
+                .map_err(|f| f.file(&args.network))?;
             (compiled, inputs, Some(network))
         }
         Network::Image(blob) => {
@@ -70,7 +94,13 @@ pub fn run(args: &Args, common: &Common) -> Result<(), Failure> {
                     .place("--bits")
                     .mend("leave --bits out, or name the NIR file"));
             }
-            let compiled = Compiled::open(blob)?;
+            if args.compare_chips {
+                return Err(Failure::bad_input("an image is mapped already; other chips need the network")
+                    .file(&args.network)
+                    .place("--compare-chips")
+                    .mend("name the NIR file"));
+            }
+            let compiled = Compiled::open(blob)?.on(&chip, model)?;
             let inputs = Inputs::load(&args.input, common, &compiled.ports, None)?;
             (compiled, inputs, None)
         }
@@ -154,6 +184,55 @@ fn operations(report: &Report) -> String {
     table.terminal()
 }
 
+/// Runs the network on every shipped chip.
+fn compare(
+    args: &Args,
+    common: &Common,
+    network: &NirNetwork,
+    inputs: &Inputs,
+    meter: Meter,
+) -> Result<(), Failure> {
+    let question = Question {
+        network,
+        inputs,
+        quantizer: &args.quantizer,
+        bits: args.bits,
+        model: args.latency.model(),
+    };
+    let mut report = Report::new(common.seed());
+    report.command = "estimate".into();
+    report.runs = compare_chips::compare(&question, common)?;
+    report.profile = network.profile_entries();
+    report.profile.extend(inputs.facts.clone());
+    report.warnings.extend(network.warnings.iter().cloned());
+    let table = compare_chips::table(&report.runs);
+    report.host = Some(meter.stop(report.runs.iter().filter_map(|r| r.synops).map(|s| s.stored).sum()));
+    if let Some(folder) = &common.out {
+        Page::new(report.clone()).write(folder)?;
+        files::write(&folder.join("chips.csv"), table.csv().as_bytes())?;
+    }
+    common.print(&report, || {
+        let notes = inputs.notes.iter().cloned().chain(assumptions(&report.profile));
+        let assumed: String = notes.map(|note| format!("assumed: {note}\n")).collect();
+        format!("{assumed}\n{}\n{}", table.terminal(), compare_chips::notes(&report.runs))
+    })
+}
+
+/// Runs a pair of SANA-FE descriptions.
+fn sanafe(args: &Args, snn: &Path, common: &Common) -> Result<(), Failure> {
+    let meter = Meter::start(common.threads());
+    let pair = Pair::open(&args.network, snn)?;
+    let mut report = pair.estimate(args.input.ticks, args.latency.model(), common.seed())?;
+    report.host = Some(meter.stop(report.synops.map_or(0, |s| s.stored)));
+    if let Some(folder) = &common.out {
+        Page::new(report.clone()).write(folder)?;
+    }
+    if common.json {
+        report.warnings.iter().for_each(warn);
+    }
+    common.print(&report, || format!("{}\n{}", report.terminal(), bill_text(&report)))
+}
+
 fn text(report: &Report, inputs: &Inputs) -> String {
     let mut out = String::new();
     for note in inputs.notes.iter().cloned().chain(assumptions(&report.profile)) {
@@ -163,6 +242,10 @@ fn text(report: &Report, inputs: &Inputs) -> String {
     out.push_str(&report.terminal());
     out.push('\n');
     out.push_str(&operations(report));
+    out.push('\n');
+    out.push_str(&bill_text(report));
+    out.push('\n');
+    out.push_str(&mapping_text(report));
     if let Some(energy) = &report.energy {
         for missing in &energy.unpriced {
             out.push_str(&format!("no price: {} x {} ({})\n", missing.count, missing.class, missing.reason));

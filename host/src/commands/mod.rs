@@ -14,6 +14,7 @@ pub mod devices;
 pub mod encode;
 pub mod estimate;
 pub mod firmware;
+pub mod import;
 pub mod inspect;
 pub mod quantize;
 pub mod rule;

@@ -104,7 +104,9 @@ fn bits(p: &Projection) -> u32 {
     match &p.synapses {
         Synapses::Dense { bits, .. } | Synapses::Sparse { bits, .. } => *bits,
         Synapses::Bits { .. } => 1,
-        _ => 0,
+        // As many as the chip's own cells hold.
+        Synapses::Crossbar(_) => 32,
+        Synapses::Identity { .. } => 0,
     }
 }
 
@@ -158,7 +160,7 @@ impl<'n> Web<'n> {
     }
 
     pub(super) fn is_input(&self, population: usize) -> bool {
-        self.network.populations[population].kind == Kind::Input
+        matches!(self.network.populations[population].kind, Kind::Input | Kind::Held)
     }
 }
 
