@@ -410,6 +410,8 @@ pub fn present(
             out.membranes.push(each.collect());
         }
     }
+    // The order of cores is not that of populations.
+    out.spikes.sort_unstable();
     if let Some(ticker) = ticker {
         (out.sent, out.on_chip) = (ticker.spikes, ticker.ticks);
     }

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 use synop_core::Count;
+use synop_cost::latency::Model;
+use synop_model::placement::Strategy;
 
 use crate::Failure;
 use crate::cli::{Common, warn};
@@ -103,7 +105,8 @@ fn width(
     chip: &synop_cost::Chip,
 ) -> Result<(Report, Ran), Failure> {
     let quantized = network.quantize(&args.quantizer.options(bits, Some(inputs))?)?;
-    let compiled = pipeline::compile(&quantized.network, chip).map_err(|f| f.file(&args.network))?;
+    let compiled = pipeline::compile(&quantized.network, chip, &Strategy::Automatic, Model::Detailed)
+        .map_err(|f| f.file(&args.network))?;
     let keep = Keep { spikes: true, membranes: args.membranes, largest: true };
     let populations = compiled.populations.len();
     let are_inputs: Vec<bool> = compiled.populations.iter().map(|p| p.input).collect();
