@@ -354,3 +354,65 @@ impl Ticker<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::simd::Native;
+    use synop_core::Threefry;
+    use synop_cost::{Bill, Run, shipped};
+    use synop_model::image::write;
+    use synop_model::network::{Lif, Network, Population, Synapses};
+    use synop_model::placement::{Placement, place};
+
+    fn network() -> Network {
+        let mut net = Network::default();
+        let input = net.add_population(Population::input("input", 20, 1));
+        let all = net.add_population(Population::lif("all", 30, 1, Lif::default()));
+        net.connect(input, all, 1, Synapses::Dense { bits: 8, weights: vec![3; 600] });
+        net
+    }
+
+    /// Ticks without input on a chip, and their bill.
+    fn quiet(chip: &Chip) -> (Vec<ChipTick>, Bill) {
+        let net = network();
+        let placed =
+            place(&net, chip, &Strategy::Automatic).map_or(Placement::one_core(&net), |p| p.placement);
+        let blob = write(&net, &placed).expect("an image");
+        let image = blob.image().expect("checked");
+        let on = OnChip::new(&image, chip, Model::Detailed).expect("it fits");
+        let mut arena = vec![0u64; image.memory(0..image.cores).words()];
+        let mut machine = Machine::new(image, &mut arena).expect("memory");
+        let mut ticker = on.ticker();
+        for _ in 0..50 {
+            machine.step(&Native::detect(), &mut Threefry::<13>::new(1), &mut synop_core::Unobserved);
+            ticker.close(&machine).expect("a time");
+        }
+        let counters: Vec<Vec<u64>> = (0..image.pieces).map(|p| machine.counters(p).row().to_vec()).collect();
+        let carried = on.routes.carried(chip, &ticker.spikes);
+        let cells = on.cells(&image, &["input", "all"], &counters, 50, &carried);
+        let time_s = on.latency(&ticker.ticks).map(|l| l.total_s);
+        let bill = Bill::of(chip, &cells, &Run { time_s, cores_used: 1, ..Run::default() });
+        (ticker.ticks, bill)
+    }
+
+    #[test]
+    fn zero_activity_leaves_only_idle_and_static_cost() {
+        for name in shipped::names() {
+            let chip = shipped::chip(name).expect("it ships");
+            let (ticks, bill) = quiet(&chip);
+            let paid: Vec<&str> =
+                bill.by_class.iter().filter(|(_, e)| e.nominal > 0.0).map(|(c, _)| c.as_str()).collect();
+            let idle: &[&str] = if chip.accounting == Accounting::Clocked {
+                &["soma_access", "barrier"]
+            } else {
+                &["barrier"]
+            };
+            assert!(paid.iter().all(|class| idle.contains(class)), "{name}: {paid:?}");
+            assert!(ticks.iter().all(|t| t.packets == 0 && t.hops == Hops::default()));
+            let by_tick: f64 = ticks.iter().map(|t| t.energy_j).sum();
+            let dynamic = bill.dynamic_j.map_or(by_tick, |e| e.nominal);
+            assert!((by_tick - dynamic).abs() <= 1e-9 * dynamic, "{name}: {by_tick} {dynamic}");
+        }
+    }
+}

@@ -8,6 +8,9 @@ use synop_cost::{
     Weights,
 };
 
+/// Most cores of an architecture.
+const MAX_CORES: u64 = 1 << 20;
+
 /// A unit of a core.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unit {
@@ -207,10 +210,18 @@ impl Reader<'_> {
                 kinds.push(self.core(core, &format!("{name}/{core_name}"))?);
                 held.extend(expand(&core_name).iter().map(|_| kinds.len() - 1));
             }
-            for _ in expand(&name) {
-                tiles.push(name.clone());
-                cores.push(held.clone());
+            let copies = expand(&name).len();
+            let all = (tiles.len() + copies) as u64 * held.len().max(1) as u64;
+            if all > MAX_CORES {
+                return self.fault(
+                    tile.line,
+                    "tile",
+                    &format!("{all} cores"),
+                    &format!("at most {MAX_CORES}"),
+                );
             }
+            tiles.extend(std::iter::repeat_n(name, copies));
+            cores.extend(std::iter::repeat_n(held, copies));
         }
         let per_tile = cores.iter().map(Vec::len).max().unwrap_or(0);
         if tiles.len() as u64 > u64::from(width) * u64::from(height) || per_tile == 0 {

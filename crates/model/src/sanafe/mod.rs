@@ -83,7 +83,7 @@ fn expand(name: &str) -> Vec<String> {
         Some((base, lo.trim().parse::<u32>().ok()?, hi.trim().parse::<u32>().ok()?))
     });
     match parts {
-        Some((base, lo, hi)) if hi >= lo && hi - lo < 1 << 20 => {
+        Some((base, lo, hi)) if hi >= lo && hi - lo < 1 << 16 => {
             (lo..=hi).map(|i| format!("{base}[{i}]")).collect()
         }
         _ => vec![name.to_string()],

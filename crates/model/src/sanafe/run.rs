@@ -290,7 +290,8 @@ fn somas(arch: &Arch, snn: &Snn, lowered: &Lowered, book: &mut Book) -> Vec<Soma
         vec![BTreeMap::new(); lowered.homes.len()];
     for e in &snn.edges {
         let to = &lowered.homes[e.target];
-        let named = e.unit.as_ref().and_then(|name| kind(to.core)?.synapses.iter().find(|u| u.name == *name));
+        let named =
+            e.unit.as_ref().and_then(|name| kind(to.core)?.synapses.iter().find(|u| u.name == **name));
         let synapse = named.map_or(to.units[0].as_str(), |u| u.variant.as_str());
         let units = reached[e.source].entry(to.core).or_default();
         let n = units.entry([synapse, to.units[1].as_str()]).or_default();

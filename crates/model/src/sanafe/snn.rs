@@ -42,7 +42,7 @@ pub struct Edge {
     /// Steps beyond the one that every spike takes.
     pub delay: u32,
     /// Synapse unit, if the edge names one.
-    pub unit: Option<String>,
+    pub unit: Option<std::sync::Arc<str>>,
 }
 
 /// A network.
@@ -57,8 +57,11 @@ pub struct Snn {
     mapped: usize,
 }
 
-const MAX_NEURONS: usize = 1 << 24;
-const MAX_EDGES: usize = 1 << 28;
+/// Most neurons of a network, and most synapses: what a small file can ask for must fit in memory.
+const MAX_NEURONS: usize = 1 << 20;
+const MAX_EDGES: usize = 1 << 25;
+/// Most synapses of one connection that gives all the same weight.
+const MAX_ALIKE: usize = 1 << 20;
 
 /// Some neurons that follow each other.
 type Run = std::ops::RangeInclusive<usize>;
@@ -71,7 +74,7 @@ fn empty(line: usize) -> Node {
 struct Lists {
     weights: Vec<f64>,
     delays: Vec<f64>,
-    unit: Option<String>,
+    unit: Option<std::sync::Arc<str>>,
 }
 
 impl Lists {
@@ -93,11 +96,18 @@ impl Lists {
             }
             Ok(Vec::new())
         };
-        let unit = attributes.get("synapse_hw_name").and_then(Node::text).map(str::to_string);
+        let unit = attributes.get("synapse_hw_name").and_then(Node::text).map(Into::into);
         Ok(Lists { weights: find(["weight", "w"])?, delays: find(["delay", "d"])?, unit })
     }
 
     fn check(&self, expected: usize, place: &str) -> Result<(), SanafeError> {
+        if expected > MAX_ALIKE && self.weights.len() <= 1 {
+            return reference(
+                place,
+                format!("{expected} synapses without a list of weights"),
+                "a weight for each",
+            );
+        }
         for (name, list) in [("weights", &self.weights), ("delays", &self.delays)] {
             if list.len() > 1 && list.len() != expected {
                 return reference(place, format!("{} {name}", list.len()), expected);
@@ -166,6 +176,14 @@ impl Snn {
             }
         }
         let count = slots.len();
+        if first + count > MAX_NEURONS {
+            return Err(fault(
+                group.line,
+                &name,
+                "too many neurons",
+                &format!("at most {MAX_NEURONS} in all"),
+            ));
+        }
         if slots.keys().last().is_some_and(|last| *last + 1 != count) {
             return Err(fault(group.line, &name, "gaps in the neuron numbers", "all numbers from 0"));
         }
