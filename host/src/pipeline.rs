@@ -606,7 +606,6 @@ pub fn report(
     chip: &Chip,
     seed: u64,
 ) -> Result<Report, Failure> {
-    let image = compiled.image()?;
     let mut report = Report::new(seed);
     report.profile = compiled.profile.clone();
     report.profile.extend(inputs.facts.clone());
