@@ -65,6 +65,9 @@ pub struct ChipTick {
     pub critical: Option<u32>,
 }
 
+/// A neuron that did something: its place on the core, seconds of its own work, and what it sends.
+type Acted = (u32, f64, Vec<Packet>);
+
 /// Watches a sample and closes its ticks.
 #[derive(Debug)]
 pub struct Ticker<'c> {
@@ -325,7 +328,7 @@ impl Ticker<'_> {
             processing_s: in_s + f64::from(*synapses) * event_s,
         };
         // Neurons are numbered core after core.
-        let mut acted: BTreeMap<u32, Vec<(u32, f64, Vec<Packet>)>> = BTreeMap::new();
+        let mut acted: BTreeMap<u32, Vec<Acted>> = BTreeMap::new();
         let mut first_of: BTreeMap<u32, u32> = BTreeMap::new();
         for at in on.pieces.iter().rev() {
             first_of.insert(at.core, at.first);

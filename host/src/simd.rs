@@ -534,6 +534,9 @@ mod x86 {
         | flag::STATELESS
         | flag::LEAK_LAST
         | flag::LEAK_RESTING
+        | flag::ADDITIVE_LEAK
+        | flag::FLOOR_VALUE
+        | flag::FLOOR_ADD
         | flag::CURRENT;
 
     #[target_feature(enable = "avx2")]
@@ -802,6 +805,8 @@ mod tests {
             current_decay: scalar(0x7000_0000),
             reset_value: scalar(-20),
             initial: scalar(0),
+            floor: 0,
+            floor_value: 0,
         };
         let mut values = |low: i32, high: i32| -> Vec<i32> {
             (0..n).map(|_| low + below((high - low) as u32) as i32).collect()

@@ -282,12 +282,14 @@ fn group(snn: &Snn, n: usize) -> &str {
     snn.neurons[n].name.split('.').next().unwrap_or_default()
 }
 
+/// What a spike reaches: by core, by synapse and dendrite unit, how many synapses and how many of weight zero.
+type Reached<'s> = BTreeMap<u32, BTreeMap<[&'s str; 2], (u64, u64)>>;
+
 /// Neurons with their units, prices and packets; packets in ascending order of destination core.
 fn somas(arch: &Arch, snn: &Snn, lowered: &Lowered, book: &mut Book) -> Vec<Soma> {
     let chip = &arch.chip;
     let kind = |core: u32| arch.cores.get(core as usize).copied().flatten().map(|k| &arch.kinds[k]);
-    let mut reached: Vec<BTreeMap<u32, BTreeMap<[&str; 2], (u64, u64)>>> =
-        vec![BTreeMap::new(); lowered.homes.len()];
+    let mut reached: Vec<Reached<'_>> = vec![BTreeMap::new(); lowered.homes.len()];
     for e in &snn.edges {
         let to = &lowered.homes[e.target];
         let named =
