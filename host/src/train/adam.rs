@@ -1,5 +1,7 @@
 //! The gradient by the weights, and Adam's step, block by block while it is in cache.
 
+use std::cell::RefCell;
+
 use super::kernels::{Entry, Gather, Span, vectorised};
 use super::network::{Connection, Network, Neuron};
 use super::pass::{Tape, for_chunks};
@@ -7,6 +9,11 @@ use super::samples::Samples;
 
 /// Inputs whose weights form one block of work.
 const BLOCK: usize = 32;
+
+thread_local! {
+    /// The gradient of the block that a thread works on.
+    static SCRATCH: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
+}
 
 /// Adam (Kingma and Ba 2015) with the usual constants.
 #[derive(Debug, Clone)]
@@ -27,6 +34,8 @@ const EPSILON: f32 = 1e-8;
 
 #[derive(Debug, Clone, Default)]
 struct LayerState {
+    /// The whole gradient, kept for tests only.
+    #[cfg(test)]
     gradient: Vec<f32>,
     weights: Moments,
     bias_gradient: Vec<f32>,
@@ -74,6 +83,7 @@ impl Adam {
     pub fn new(network: &Network, learning_rate: f32) -> Self {
         let state = |layer: &super::network::Layer| match &layer.connection {
             Connection::Dense(dense) => LayerState {
+                #[cfg(test)]
                 gradient: vec![0.0; dense.weights.len()],
                 weights: Moments::zeros(dense.weights.len()),
                 bias_gradient: vec![0.0; dense.stride],
@@ -114,28 +124,33 @@ impl Adam {
                 let (stride, width) = (dense.stride, dense.outputs);
                 let zeros = vec![0.0; stride];
                 let (columns, rows) = (&state.spans, &state.entries);
-                let block = |(k, ((values, gradient), (first, second))): (
-                    usize,
-                    ((&mut [f32], &mut [f32]), (&mut [f32], &mut [f32])),
-                )| {
-                    let inputs = values.len() / stride;
-                    let spans = &columns[k * BLOCK..k * BLOCK + inputs];
-                    Gather {
-                        rows: &own.delta,
-                        stride,
-                        width,
-                        start: &zeros,
-                        spans,
-                        entries: rows,
-                        out: gradient,
-                    }
-                    .run();
-                    rates.apply(values, gradient, first, second);
-                };
+                let block =
+                    |(k, (values, (first, second))): (usize, (&mut [f32], (&mut [f32], &mut [f32])))| {
+                        let inputs = values.len() / stride;
+                        let spans = &columns[k * BLOCK..k * BLOCK + inputs];
+                        // a block's gradient lives in cache only: it is used at once
+                        SCRATCH.with_borrow_mut(|gradient| {
+                            gradient.resize(values.len(), 0.0);
+                            let out = gradient.as_mut_slice();
+                            let (rows, entries) = (&own.delta, rows);
+                            Gather { rows, stride, width, start: &zeros, spans, entries, out }.run();
+                            rates.apply(values, gradient, first, second);
+                        });
+                    };
+                #[cfg(test)]
+                Gather {
+                    rows: &own.delta,
+                    stride,
+                    width,
+                    start: &zeros,
+                    spans: columns,
+                    entries: rows,
+                    out: &mut state.gradient,
+                }
+                .run();
                 let size = BLOCK * stride;
                 let moments = state.weights.first.chunks_mut(size).zip(state.weights.second.chunks_mut(size));
-                let chunks = dense.weights.chunks_mut(size).zip(state.gradient.chunks_mut(size)).zip(moments);
-                for_chunks(parallel, chunks, block);
+                for_chunks(parallel, dense.weights.chunks_mut(size).zip(moments), block);
                 state.bias_gradient.fill(0.0);
                 vectorised(|| {
                     for row in own.delta.chunks_exact(stride) {

@@ -149,6 +149,11 @@ fn product_tile<S: Simd, const R: usize, const C: usize>(
 #[inline(always)]
 fn product_rows<S: Simd, const R: usize>(simd: S, job: &mut RowProducts<'_>, row: usize) {
     let mut column = 0;
+    // vectors of 16 floats come with 32 registers: twice the sums per load
+    while S::F32_LANES >= 16 && column + 4 <= job.columns {
+        product_tile::<S, R, 4>(simd, job, row, column);
+        column += 4;
+    }
     while column + 2 <= job.columns {
         product_tile::<S, R, 2>(simd, job, row, column);
         column += 2;
