@@ -75,6 +75,24 @@ impl Native {
     }
 }
 
+/// Adds `weight` to each of `sums` for every row of bits, one bit per sum, that has its bit set: the bare loop that
+/// bounds what bit rows can do. Sums and rows are cut to whole words of 32.
+pub fn add_bit_rows(level: Level, sums: &mut [i16], rows: &[u32], weight: i16) {
+    #[cfg(target_arch = "x86_64")]
+    if level == Level::Avx512 && Native::at(level).is_some() {
+        // SAFETY: `Native::at` has seen the features.
+        return unsafe { x86::add_bit_rows_512(sums, rows, weight) };
+    }
+    let _ = level;
+    for row in rows.chunks_exact((sums.len() / 32).max(1)) {
+        for (sums, mask) in sums.chunks_exact_mut(32).zip(row) {
+            for (j, s) in sums.iter_mut().enumerate() {
+                *s = s.wrapping_add(weight & -((mask >> j & 1) as i16));
+            }
+        }
+    }
+}
+
 impl Kernels for Native {
     #[inline]
     fn dense(&self, sums: &mut [i32], matrix: Matrix<'_>, events: &[Event]) {
@@ -149,7 +167,7 @@ impl Kernels for Native {
 mod x86 {
     use super::*;
     use std::arch::x86_64::*;
-    use synop_core::image::{Reset, flag};
+    use synop_core::image::{CurrentOrder, Reset, flag};
     use synop_core::neuron::Value;
 
     /// Rows that one pass adds: their sum fits 16 bits (16 · 128 < 2^15), and each is one stream.
@@ -377,6 +395,21 @@ mod x86 {
         (planes[0], planes[1], planes[2]) = (ones, twos, fours);
     }
 
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
+    pub(super) unsafe fn add_bit_rows_512(sums: &mut [i16], rows: &[u32], weight: i16) {
+        let weight = _mm512_set1_epi16(weight);
+        for row in rows.chunks_exact((sums.len() / 32).max(1)) {
+            for (sums, mask) in sums.as_chunks_mut::<32>().0.iter_mut().zip(row) {
+                // SAFETY: 32 sums are 64 bytes.
+                unsafe {
+                    let sum = _mm512_loadu_si512(sums.as_ptr().cast());
+                    let sum = _mm512_mask_add_epi16(sum, *mask, sum, weight);
+                    _mm512_storeu_si512(sums.as_mut_ptr().cast(), sum);
+                }
+            }
+        }
+    }
+
     /// Sum and carry of three bits, in every position.
     #[inline]
     #[target_feature(enable = "avx512f")]
@@ -536,8 +569,7 @@ mod x86 {
         | flag::LEAK_RESTING
         | flag::ADDITIVE_LEAK
         | flag::FLOOR_VALUE
-        | flag::FLOOR_ADD
-        | flag::CURRENT;
+        | flag::FLOOR_ADD;
 
     #[target_feature(enable = "avx2")]
     pub(super) unsafe fn lif_run_2(params: &Params<'_>, state: State<'_>, out: &mut RunOutcome) -> u32 {
@@ -548,14 +580,21 @@ mod x86 {
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
     pub(super) unsafe fn lif_run_512(params: &Params<'_>, state: State<'_>, out: &mut RunOutcome) -> u32 {
         let p = params.piece;
-        if !params.narrow || p.flags & UNUSUAL != 0 || p.grain > 1 {
+        if p.flags & UNUSUAL != 0 || p.grain > 1 {
             return Portable.lif_run(params, state, out);
         }
         let n = state.v.len();
-        let rests = p.refractory != 0;
-        let each = [params.threshold.each, params.bias.each, params.decay.each, params.reset_value.each];
+        let (rests, flows) = (p.refractory != 0, p.flags & flag::CURRENT != 0);
+        let each = [
+            params.threshold.each,
+            params.bias.each,
+            params.decay.each,
+            params.reset_value.each,
+            params.current_decay.each,
+        ];
         let enough = state.sum.len() >= n
             && (!rests || state.refractory.len() >= n)
+            && (!flows || state.current.len() >= n)
             && each.iter().all(|e| e.is_empty() || e.len() >= n)
             && n <= BLOCK * out.moved.len();
         if !enough {
@@ -563,6 +602,14 @@ mod x86 {
         }
         // SAFETY: all slices that are read have at least n elements, and `out` a bit for each.
         unsafe {
+            if flows || !params.narrow {
+                return match (rests, flows) {
+                    (false, false) => lif_wide::<false, false>(params, state, out),
+                    (true, false) => lif_wide::<true, false>(params, state, out),
+                    (false, true) => lif_wide::<false, true>(params, state, out),
+                    (true, true) => lif_wide::<true, true>(params, state, out),
+                };
+            }
             match (rests, each.iter().all(|e| e.is_empty())) {
                 (false, true) => lif_run::<false, false>(params, state, out),
                 (true, true) => lif_run::<true, false>(params, state, out),
@@ -570,6 +617,139 @@ mod x86 {
                 (true, false) => lif_run::<true, true>(params, state, out),
             }
         }
+    }
+
+    /// `sign(v) · (|v| · q31 >> 31)` in 64-bit lanes; |v| < 2^31, and the low halves of `q31` count.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
+    fn decay_wide(v: __m512i, q31: __m512i) -> __m512i {
+        let magnitude = _mm512_srli_epi64::<31>(_mm512_mul_epu32(_mm512_abs_epi64(v), q31));
+        _mm512_mask_sub_epi64(magnitude, _mm512_movepi64_mask(v), _mm512_setzero_si512(), magnitude)
+    }
+
+    /// 8 neurons at a time in 64-bit arithmetic: for those with a current, or whose sums need it.
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
+    unsafe fn lif_wide<const RESTS: bool, const FLOWS: bool>(
+        params: &Params<'_>,
+        state: State<'_>,
+        out: &mut RunOutcome,
+    ) -> u32 {
+        let p = params.piece;
+        let n = state.v.len();
+        let (sum, v) = (state.sum.as_mut_ptr(), state.v.as_mut_ptr());
+        let (currents, refractory) = (state.current.as_mut_ptr(), state.refractory.as_mut_ptr());
+        let zero = _mm512_setzero_si512();
+        let one = _mm512_set1_epi64(1);
+        let (low, high) = (_mm512_set1_epi64(p.v_min.into()), _mm512_set1_epi64(p.v_max.into()));
+        let (least, most) = (_mm512_set1_epi64(i64::from(i32::MIN + 1)), _mm512_set1_epi64(i32::MAX.into()));
+        let rest = _mm512_set1_epi64(p.refractory.into());
+        let (shift, gain_shift) =
+            (_mm_cvtsi32_si128(p.input_shift as i32), _mm_cvtsi32_si128(p.gain_shift as i32));
+        let gain = _mm512_set1_epi64(p.gain.into());
+        let plain = p.gain == 1 && p.gain_shift == 0;
+        let silent = p.flags & flag::SILENT != 0;
+        let less = _mm512_set1_epi64(i64::from(p.flags & flag::GREATER_EQUAL != 0));
+        let never = _mm512_set1_epi64(i64::MAX);
+        let clamps = p.flags & flag::CLAMP != 0;
+        let narrow = |x: __m512i| _mm512_min_epi64(_mm512_max_epi64(x, least), most);
+        let load = |from: *const i32, lanes: __mmask8| {
+            // SAFETY: the mask ends at n, and every slice has at least n elements.
+            _mm512_cvtepi32_epi64(unsafe { _mm256_maskz_loadu_epi32(lanes, from) })
+        };
+        let store = |to: *mut i32, lanes: __mmask8, x: __m512i| {
+            // SAFETY: as for loads.
+            unsafe { _mm256_mask_storeu_epi32(to, lanes, _mm512_cvtepi64_epi32(x)) }
+        };
+        let value = |v: &Value<'_>, at: usize, lanes: __mmask8| match v.each {
+            [] => _mm512_set1_epi64(v.common.into()),
+            each => load(each.as_ptr().wrapping_add(at), lanes),
+        };
+        let mut saturated = 0;
+        for (block, (moved, spikes)) in out.moved.iter_mut().zip(&mut out.spikes).enumerate() {
+            let first = block * BLOCK;
+            if first >= n {
+                break;
+            }
+            (*moved, *spikes) = (0, 0);
+            for part in 0..(n - first).min(BLOCK).div_ceil(8) {
+                let at = first + part * 8;
+                let lanes: __mmask8 = if n - at >= 8 { __mmask8::MAX } else { (1 << (n - at)) - 1 };
+                let x = load(sum.wrapping_add(at), lanes);
+                let before = load(v.wrapping_add(at), lanes);
+                let threshold = value(&params.threshold, at, lanes);
+                let limit = if silent { never } else { _mm512_sub_epi64(threshold, less) };
+                let reset = value(&params.reset_value, at, lanes);
+                let mut start = before;
+                if p.reset == Reset::ValueNext {
+                    start = _mm512_mask_mov_epi64(start, _mm512_cmpgt_epi64_mask(start, limit), reset);
+                }
+                let drive = _mm512_sll_epi64(x, shift);
+                let mut changed = x;
+                let mut seen = drive;
+                if FLOWS {
+                    let old = load(currents.wrapping_add(at), lanes);
+                    let keep = value(&params.current_decay, at, lanes);
+                    let jumped = |from| narrow(_mm512_add_epi64(from, drive));
+                    let (now, felt) = match p.order {
+                        CurrentOrder::New => {
+                            let now = jumped(decay_wide(old, keep));
+                            (now, now)
+                        }
+                        CurrentOrder::Old => (jumped(decay_wide(old, keep)), old),
+                        CurrentOrder::JumpThenDecay => {
+                            let high = jumped(old);
+                            (decay_wide(high, keep), high)
+                        }
+                        CurrentOrder::JumpDecayed => {
+                            let now = decay_wide(jumped(old), keep);
+                            (now, now)
+                        }
+                    };
+                    store(currents.wrapping_add(at), lanes, now);
+                    changed = _mm512_ternarylogic_epi64::<0xf6>(changed, old, now);
+                    seen = felt;
+                    if !plain {
+                        let product = _mm512_mul_epi32(felt, gain);
+                        let size = _mm512_srl_epi64(_mm512_abs_epi64(product), gain_shift);
+                        seen = _mm512_mask_sub_epi64(size, _mm512_movepi64_mask(product), zero, size);
+                    }
+                }
+                let kept = decay_wide(start, value(&params.decay, at, lanes));
+                let mut full = _mm512_add_epi64(kept, _mm512_add_epi64(seen, value(&params.bias, at, lanes)));
+                if p.reset == Reset::SubtractNext {
+                    full =
+                        _mm512_mask_sub_epi64(full, _mm512_cmpgt_epi64_mask(start, limit), full, threshold);
+                }
+                let next = _mm512_min_epi64(_mm512_max_epi64(full, low), high);
+                let left = if RESTS { load(refractory.wrapping_add(at), lanes) } else { zero };
+                let resting = _mm512_test_epi64_mask(left, left);
+                let clamped = _mm512_cmpneq_epi64_mask(next, full);
+                if clamped != 0 {
+                    let wanted = if clamps { _mm512_cmplt_epi64_mask(full, low) } else { 0 };
+                    saturated += (clamped & !wanted & !resting & lanes).count_ones();
+                }
+                let next = _mm512_mask_mov_epi64(next, resting, start);
+                let fires = _mm512_mask_cmpgt_epi64_mask(!resting & lanes, next, limit);
+                let after = match p.reset {
+                    Reset::Value => _mm512_mask_mov_epi64(next, fires, reset),
+                    Reset::Subtract => _mm512_mask_sub_epi64(next, fires, next, threshold),
+                    Reset::None | Reset::ValueNext | Reset::SubtractNext => next,
+                };
+                changed = _mm512_ternarylogic_epi64::<0xf6>(changed, before, after);
+                if RESTS {
+                    let fewer = _mm512_mask_sub_epi64(left, resting, left, one);
+                    let now = _mm512_mask_mov_epi64(fewer, fires, rest);
+                    changed = _mm512_ternarylogic_epi64::<0xf6>(changed, left, now);
+                    store(refractory.wrapping_add(at), lanes, now);
+                }
+                store(v.wrapping_add(at), lanes, after);
+                store(sum.wrapping_add(at), lanes, zero);
+                let changed = _mm512_test_epi64_mask(changed, changed) & lanes | fires;
+                *moved |= u64::from(changed) << (part * 8);
+                *spikes |= u64::from(fires) << (part * 8);
+            }
+        }
+        saturated
     }
 
     /// A parameter of 16 neurons from `at` on.
@@ -765,6 +945,20 @@ mod tests {
         }
     }
 
+    #[test]
+    fn bare_bit_rows_are_alike_at_every_level() {
+        let rows: Vec<u32> =
+            random(3, 4 * 7 * 5).chunks(4).map(|c| u32::from_le_bytes(c.try_into().unwrap())).collect();
+        let mut expected = vec![1i16; 7 * 32 + 3];
+        add_bit_rows(Level::Portable, &mut expected, &rows, -5);
+        assert_eq!(expected[40], 1 - 5 * (0..5).filter(|r| rows[r * 7 + 1] >> 8 & 1 == 1).count() as i16);
+        for level in Native::levels() {
+            let mut sums = vec![1i16; 7 * 32 + 3];
+            add_bit_rows(level, &mut sums, &rows, -5);
+            assert_eq!(sums, expected, "{level:?}");
+        }
+    }
+
     /// A piece of `n` neurons with random options, and its random state.
     fn random_piece(random: &mut Xoshiro256PlusPlus, n: usize) -> (Piece, [Vec<i32>; 5], [Vec<i32>; 5]) {
         let mut below = |n: u32| random.next_u32() % n;
@@ -836,7 +1030,7 @@ mod tests {
             };
             let params = Params {
                 piece: &piece,
-                narrow: piece.flags & flag::CURRENT == 0,
+                narrow: piece.flags & flag::CURRENT == 0 && case % 3 != 0,
                 threshold: values(piece.threshold, 0),
                 bias: values(piece.bias, 1),
                 decay: values(piece.decay, 2),

@@ -5,6 +5,7 @@
 //! indices into 65,536 sums), compiled for the widest vectors that the processor has.
 
 use super::clock::cpu_s;
+use crate::simd::{Native, add_bit_rows};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::{RngCore, SeedableRng};
 use serde_json::{Map, Value, json};
@@ -164,9 +165,9 @@ fn measure(bound: Bound) -> f64 {
         Bound::BitRows => {
             let rows = vec![0x5a5a_a5a5_u32; SUMS / 32 * 8];
             let mut sums = vec![0i16; SUMS / 32 * 32];
-            let arch = pulp::Arch::new();
+            let level = Native::detect().level();
             best((rows.len() * 32) as f64, || {
-                arch.dispatch(|| bit_rows(&mut sums, &rows, black_box(3)));
+                add_bit_rows(level, &mut sums, &rows, black_box(3));
                 black_box(&mut sums);
             })
         }
@@ -207,17 +208,6 @@ fn dense_rows(sums: &mut [i16], weights: &[u8]) {
         for ((((s, a), b), c), d) in sums.iter_mut().zip(a).zip(b).zip(c).zip(d) {
             let sum = i16::from(*a as i8) + i16::from(*b as i8) + i16::from(*c as i8) + i16::from(*d as i8);
             *s = s.wrapping_add(sum);
-        }
-    }
-}
-
-#[inline(always)]
-fn bit_rows(sums: &mut [i16], rows: &[u32], weight: i16) {
-    for row in rows.chunks_exact(sums.len() / 32) {
-        for (sums, mask) in sums.chunks_exact_mut(32).zip(row) {
-            for (j, s) in sums.iter_mut().enumerate() {
-                *s = s.wrapping_add(if mask >> j & 1 != 0 { weight } else { 0 });
-            }
         }
     }
 }

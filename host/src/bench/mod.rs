@@ -9,11 +9,14 @@ pub mod brunel;
 pub mod chip128;
 pub mod clock;
 pub mod dense;
+pub mod microcircuit;
+pub mod poisson;
 pub mod scaling;
 
 use std::path::PathBuf;
 
 use serde_json::{Map, Value, json};
+use synop_core::store::Event;
 use synop_core::{Count, Image, Machine};
 use synop_model::image::{Blob, write};
 use synop_model::network::Network;
@@ -125,6 +128,12 @@ pub const CASES: &[Case] = &[
         about: "10,000 neurons × 100 synapses on 128 cores, 1,000 ticks, all of the chip's counters",
         usual: true,
         run: |s| chip128::bench("sanafe-128", s),
+    },
+    Case {
+        label: "W3",
+        about: "cortical microcircuit at a tenth of its size, Poisson background",
+        usual: true,
+        run: |s| cortical("W3", s),
     },
     Case {
         label: "W1-100M",
@@ -396,6 +405,86 @@ fn feed_forward(label: &str, ticks: usize, setting: &Setting) -> Result<Report, 
         bound: ("dense_rows", bounds.get(Bound::DenseRows).unwrap_or(f64::NAN)),
         bounds,
         threads,
+        more,
+    };
+    Ok(outcome.report(setting, counts, synops))
+}
+
+/// Runs W3: 100 ms to settle, then a second.
+fn cortical(label: &str, setting: &Setting) -> Result<Report, Failure> {
+    forget_peak();
+    let mut background = None;
+    let network = || {
+        let circuit = microcircuit::microcircuit(setting.seed);
+        background = Some(circuit.background);
+        circuit.network
+    };
+    let built = build(network, setting.threads)?;
+    let Some(background) = background else { return Err(Failure::work("the network has no background")) };
+    let image = image(&built)?;
+    let mut memory = arenas(&image, setting.threads);
+    let state_bytes = memory.iter().map(|m| m.len() * 8).sum();
+    let mut team = Team::new(image, &mut memory).map_err(Failure::work)?;
+    // The input population may be split over cores: each of its pieces takes its own part of the events.
+    let pieces: Vec<_> =
+        (0..image.pieces).filter_map(|p| Some((p, image.piece(p)?))).filter(|(_, p)| p.groups == 0).collect();
+    let input = |tick: u64, put: &mut dyn FnMut(u32, &[Event])| {
+        let (mut counts, mut events) = (Vec::new(), Vec::new());
+        background.draw(tick, &mut counts, &mut events);
+        for (number, piece) in &pieces {
+            let first = piece.population_first as i32;
+            let from = events.partition_point(|e| e[0] < first);
+            let to = events.partition_point(|e| e[0] < first + piece.count as i32);
+            let mine = &mut events[from..to];
+            mine.iter_mut().for_each(|e| e[0] -= first);
+            put(*number, mine);
+            mine.iter_mut().for_each(|e| e[0] += first);
+        }
+    };
+    let (settle, ticks) = (1_000, ((10_000.0 * setting.length) as u64).max(1));
+    let recurrent = |team: &Team<'_>| team.total(Count::StoredEvents) - team.total(Count::InputEvents);
+    let mut bounds = Bounds::default();
+    let mut best = Measured::default();
+    for _ in 0..setting.repeats {
+        bounds.measure(&[Bound::Stream, Bound::Scatter]);
+        team.machines_mut().iter_mut().for_each(Machine::restart);
+        team.run(&Native::detect(), settle, &input).map_err(Failure::work)?;
+        let before = recurrent(&team);
+        let (done, spent) = Spent::on(|| team.run(&Native::detect(), ticks, &input));
+        done.map_err(Failure::work)?;
+        if best.events == 0 || spent.cpu_s < best.spent.cpu_s {
+            best = Measured { events: recurrent(&team) - before, spent };
+        }
+    }
+    let ((), draws) = Spent::on(|| {
+        let (mut counts, mut events) = (Vec::new(), Vec::new());
+        (0..ticks).for_each(|tick| background.draw(tick, &mut counts, &mut events));
+    });
+    let size = background.size() as u64;
+    let (counts, synops) = counts(&image, team.machines_mut().iter(), settle + ticks);
+    let rate = counts.neurons_fired as f64 / size as f64 / ((settle + ticks) as f64 * 1e-4);
+    let mut more = Map::new();
+    more.insert("rate_hz".into(), json!(rate));
+    more.insert(
+        "breakdown".into(),
+        json!({
+            "updates": size * ticks,
+            "updates_per_s": (size * ticks) as f64 / best.spent.cpu_s,
+            "poisson_draws": size * ticks,
+            "poisson_draws_s": draws.cpu_s,
+            "poisson_draws_per_s": (size * ticks) as f64 / draws.cpu_s,
+            "recurrent_events": best.events,
+        }),
+    );
+    let outcome = Outcome {
+        label,
+        built: &built,
+        state_bytes,
+        best,
+        ticks,
+        bound: ("scatter_cache", bounds.get(Bound::Scatter).unwrap_or(f64::NAN)),
+        bounds,
+        threads: team.workers(),
         more,
     };
     Ok(outcome.report(setting, counts, synops))
