@@ -210,8 +210,150 @@ mod x86 {
         }
     }
 
+    /// Two rows of 16-bit weights, and their payloads in the halves of one word.
+    type Pair<'m> = (&'m [u8], &'m [u8], i32);
+    /// Pairs of rows that one pass adds.
+    const PAIRS: usize = 32;
+
+    /// Full rows of 16-bit weights whose payload fits 16 bits go to `pass` in pairs; all else to the portable loop.
+    #[inline(always)]
+    fn paired(
+        sums: &mut [i32],
+        matrix: Matrix<'_>,
+        events: &[Event],
+        mut pass: impl FnMut(&mut [i32], &[Pair<'_>]),
+    ) {
+        let n = sums.len();
+        for batch in events.chunks(2 * PAIRS) {
+            let mut pairs: [Pair<'_>; PAIRS] = [(&[], &[], 0); PAIRS];
+            let mut count = 0;
+            for e in batch {
+                let row = matrix.row(e[0]);
+                match i16::try_from(e[1]) {
+                    Ok(payload) if row.len() >= 2 * n => {
+                        let pair = &mut pairs[count / 2];
+                        let payload = i32::from(payload as u16);
+                        match count % 2 {
+                            0 => *pair = (row, row, payload),
+                            _ => (pair.1, pair.2) = (row, pair.2 | payload << 16),
+                        }
+                        count += 1;
+                    }
+                    _ => store::dense(sums, matrix, std::slice::from_ref(e)),
+                }
+            }
+            pass(sums, &pairs[..count.div_ceil(2)]);
+        }
+    }
+
+    /// The columns after the last full tile.
+    #[inline(always)]
+    fn rest_of_pairs(sums: &mut [i32], pairs: &[Pair<'_>], from: usize) {
+        for (a, b, payloads) in pairs {
+            let (p, q) = (i32::from(*payloads as i16), *payloads >> 16);
+            let columns = a.chunks_exact(2).zip(b.chunks_exact(2));
+            for (s, (x, y)) in sums.iter_mut().zip(columns).skip(from) {
+                let of = |w: &[u8]| i32::from(i16::from_le_bytes([w[0], w[1]]));
+                *s = s.wrapping_add(p.wrapping_mul(of(x))).wrapping_add(q.wrapping_mul(of(y)));
+            }
+        }
+    }
+
+    /// Adds pairs of 16-bit rows times their payloads: neighbours are interleaved, so that one multiply-add serves a
+    /// column of both.
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
+    unsafe fn pairs_512(sums: &mut [i32], pairs: &[Pair<'_>]) {
+        const STEP: usize = 32;
+        const TILE: usize = 4 * STEP;
+        let n = pairs.iter().map(|p| p.0.len().min(p.1.len()) / 2).fold(sums.len(), usize::min);
+        let mut tile = 0;
+        while tile + TILE <= n {
+            let mut acc = [_mm512_setzero_si512(); 8];
+            for (a, b, payloads) in pairs {
+                let payloads = _mm512_set1_epi32(*payloads);
+                for q in 0..4 {
+                    let at = 2 * (tile + STEP * q);
+                    // SAFETY: at + 2 STEP <= 2 (tile + TILE) <= 2 n, the least length of both rows.
+                    let (x, y) = unsafe {
+                        (
+                            _mm512_loadu_si512(a.as_ptr().add(at).cast()),
+                            _mm512_loadu_si512(b.as_ptr().add(at).cast()),
+                        )
+                    };
+                    let low = _mm512_madd_epi16(_mm512_unpacklo_epi16(x, y), payloads);
+                    let high = _mm512_madd_epi16(_mm512_unpackhi_epi16(x, y), payloads);
+                    acc[2 * q] = _mm512_add_epi32(acc[2 * q], low);
+                    acc[2 * q + 1] = _mm512_add_epi32(acc[2 * q + 1], high);
+                }
+            }
+            for q in 0..4 {
+                let (low, high) = (acc[2 * q], acc[2 * q + 1]);
+                let first = _mm512_permutex2var_epi64(low, _mm512_setr_epi64(0, 1, 8, 9, 2, 3, 10, 11), high);
+                let second =
+                    _mm512_permutex2var_epi64(low, _mm512_setr_epi64(4, 5, 12, 13, 6, 7, 14, 15), high);
+                for (h, part) in [first, second].into_iter().enumerate() {
+                    // SAFETY: tile + STEP (q + 1) <= tile + TILE <= n <= sums.len().
+                    unsafe {
+                        let at = sums.as_mut_ptr().add(tile + STEP * q + STEP / 2 * h).cast();
+                        _mm512_storeu_si512(at, _mm512_add_epi32(_mm512_loadu_si512(at), part));
+                    }
+                }
+            }
+            tile += TILE;
+        }
+        rest_of_pairs(sums, pairs, tile);
+    }
+
+    /// Adds pairs of 16-bit rows times their payloads: neighbours are interleaved, so that one multiply-add serves a
+    /// column of both.
+    #[target_feature(enable = "avx2")]
+    unsafe fn pairs_2(sums: &mut [i32], pairs: &[Pair<'_>]) {
+        const STEP: usize = 16;
+        const TILE: usize = 4 * STEP;
+        let n = pairs.iter().map(|p| p.0.len().min(p.1.len()) / 2).fold(sums.len(), usize::min);
+        let mut tile = 0;
+        while tile + TILE <= n {
+            let mut acc = [_mm256_setzero_si256(); 8];
+            for (a, b, payloads) in pairs {
+                let payloads = _mm256_set1_epi32(*payloads);
+                for q in 0..4 {
+                    let at = 2 * (tile + STEP * q);
+                    // SAFETY: at + 2 STEP <= 2 (tile + TILE) <= 2 n, the least length of both rows.
+                    let (x, y) = unsafe {
+                        (
+                            _mm256_loadu_si256(a.as_ptr().add(at).cast()),
+                            _mm256_loadu_si256(b.as_ptr().add(at).cast()),
+                        )
+                    };
+                    let low = _mm256_madd_epi16(_mm256_unpacklo_epi16(x, y), payloads);
+                    let high = _mm256_madd_epi16(_mm256_unpackhi_epi16(x, y), payloads);
+                    acc[2 * q] = _mm256_add_epi32(acc[2 * q], low);
+                    acc[2 * q + 1] = _mm256_add_epi32(acc[2 * q + 1], high);
+                }
+            }
+            for q in 0..4 {
+                let (low, high) = (acc[2 * q], acc[2 * q + 1]);
+                let first = _mm256_permute2x128_si256::<0x20>(low, high);
+                let second = _mm256_permute2x128_si256::<0x31>(low, high);
+                for (h, part) in [first, second].into_iter().enumerate() {
+                    // SAFETY: tile + STEP (q + 1) <= tile + TILE <= n <= sums.len().
+                    unsafe {
+                        let at = sums.as_mut_ptr().add(tile + STEP * q + STEP / 2 * h).cast();
+                        _mm256_storeu_si256(at, _mm256_add_epi32(_mm256_loadu_si256(at), part));
+                    }
+                }
+            }
+            tile += TILE;
+        }
+        rest_of_pairs(sums, pairs, tile);
+    }
+
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
     pub(super) unsafe fn dense_512(sums: &mut [i32], matrix: Matrix<'_>, events: &[Event]) {
+        if matrix.bits == 16 {
+            // SAFETY: the caller has the features; a pass compares its offsets with all lengths.
+            return paired(sums, matrix, events, |sums, pairs| unsafe { pairs_512(sums, pairs) });
+        }
         batches(sums, matrix, events, |sums, rows, ahead| {
             // SAFETY: the caller has the features; `batches` gives rows of at least `sums.len()` bytes.
             unsafe { pass_512(sums, rows, ahead) }
@@ -257,6 +399,10 @@ mod x86 {
 
     #[target_feature(enable = "avx2")]
     pub(super) unsafe fn dense_2(sums: &mut [i32], matrix: Matrix<'_>, events: &[Event]) {
+        if matrix.bits == 16 {
+            // SAFETY: the caller has the feature; a pass compares its offsets with all lengths.
+            return paired(sums, matrix, events, |sums, pairs| unsafe { pairs_2(sums, pairs) });
+        }
         batches(sums, matrix, events, |sums, rows, ahead| {
             // SAFETY: the caller has the feature; `batches` gives rows of at least `sums.len()` bytes.
             unsafe { pass_2(sums, rows, ahead) }

@@ -8,6 +8,7 @@ pub mod bound;
 pub mod brunel;
 pub mod chip128;
 pub mod clock;
+pub mod crossbar;
 pub mod dense;
 pub mod microcircuit;
 pub mod poisson;
@@ -134,6 +135,72 @@ pub const CASES: &[Case] = &[
         about: "cortical microcircuit at a tenth of its size, Poisson background",
         usual: true,
         run: |s| cortical("W3", s),
+    },
+    Case {
+        label: "X256",
+        about: "reads of a 256 × 256 crossbar with converters, dense 8-bit inputs",
+        usual: false,
+        run: |s| crossbar::reads("X256", &crossbar::Reads::new(256), s),
+    },
+    Case {
+        label: "X256-spikes",
+        about: "the same, 10 % of the rows spike",
+        usual: false,
+        run: |s| crossbar::reads("X256-spikes", &crossbar::Reads::new(256).spikes(), s),
+    },
+    Case {
+        label: "X256-wires",
+        about: "dense 8-bit inputs, with the drop along wires",
+        usual: false,
+        run: |s| crossbar::reads("X256-wires", &crossbar::Reads::new(256).wires(0.25), s),
+    },
+    Case {
+        label: "X256-wires-spikes",
+        about: "10 % of the rows spike, with the drop along wires",
+        usual: false,
+        run: |s| crossbar::reads("X256-wires-spikes", &crossbar::Reads::new(256).wires(0.25).spikes(), s),
+    },
+    Case {
+        label: "X128",
+        about: "reads of a 128 × 128 crossbar with converters, dense 8-bit inputs",
+        usual: false,
+        run: |s| crossbar::reads("X128", &crossbar::Reads::new(128), s),
+    },
+    Case {
+        label: "X128-wires",
+        about: "the same with the drop along wires of 1 ohm per cell",
+        usual: false,
+        run: |s| crossbar::reads("X128-wires", &crossbar::Reads::new(128).wires(1.0), s),
+    },
+    Case {
+        label: "X1024",
+        about: "reads of a 1024 × 1024 crossbar in two arrays, dense 8-bit inputs",
+        usual: false,
+        run: |s| crossbar::reads("X1024", &crossbar::Reads::new(1024), s),
+    },
+    Case {
+        label: "X1024-spikes",
+        about: "the same, 10 % of the rows spike",
+        usual: false,
+        run: |s| crossbar::reads("X1024-spikes", &crossbar::Reads::new(1024).spikes(), s),
+    },
+    Case {
+        label: "XP-constant",
+        about: "one pulse in every pair of a 256 × 256 crossbar, constant steps, noise and spread",
+        usual: false,
+        run: |s| crossbar::pulses("XP-constant", "constant-step", 1, s),
+    },
+    Case {
+        label: "XP-exponential",
+        about: "the same, exponential steps with write noise (reram-es)",
+        usual: false,
+        run: |s| crossbar::pulses("XP-exponential", "reram-es", 1, s),
+    },
+    Case {
+        label: "XP-sparse",
+        about: "updates of 1 % of the rows and columns of 1024 × 1024, three constant steps a cell",
+        usual: false,
+        run: |s| crossbar::pulses("XP-sparse", "constant-step", 100, s),
     },
     Case {
         label: "W1-100M",
