@@ -36,9 +36,10 @@ fn devices_learn_the_digits_with_every_class_priced_and_any_threads_alike() {
     let report = short("1");
     let runs = report["runs"].as_array().expect("runs");
     assert_eq!(runs.len(), 5, "digital, and two devices with and without their defects");
+    let accuracy = |run: &Value| run["task"]["accuracy"].as_f64().expect("an accuracy");
+    assert!(accuracy(&runs[0]) > 0.5 && accuracy(&runs[1]) > 0.4, "a good device learns nearly as well");
     for run in &runs[1..] {
         let label = &run["label"];
-        assert!(run["task"]["accuracy"].as_f64().expect("an accuracy") > 0.2, "{label}");
         assert!(run["crossbar"]["pulses"].as_u64().expect("pulses") > 0, "{label}");
         for bill in [&run["energy"], &run["training"]["energy"]] {
             assert!(bill["total_j"]["nominal"].as_f64().is_some(), "{label}: {}", bill["unpriced"]);
