@@ -131,7 +131,7 @@ impl Recipe {
     }
 
     /// The rule of a kind of synapse: 0 couplings, 1 input, 2 readout.
-    fn rule(&self, kind: usize, last_layer: bool) -> Result<RuleSpec, Failure> {
+    fn rule(&self, kind: usize) -> Result<RuleSpec, Failure> {
         let units = self.units();
         let [couplings, inputs] = self.fan_in();
         let (fan, unit) = [
@@ -149,7 +149,8 @@ impl Recipe {
         let (error, sign) = if kind == 2 {
             (format!("(t*(g0) <= {})", (self.readout_margin / units.readout).round()), "t")
         } else {
-            let extra = if self.keep_right && !last_layer { self.link } else { 0.0 };
+            // Every layer of several has a link that holds its neurons, as the self-coupling does.
+            let extra = if self.layers > 1 { self.link } else { 0.0 };
             let groups = if self.keep_right { "g0+g1" } else { "g0" };
             (format!("(s*({groups}) <= {})", ((self.margin + extra) / units.coupling).round()), "s")
         };
@@ -172,7 +173,7 @@ impl Recipe {
     /// # Errors
     /// As [`Recipe::build`].
     pub fn rules(&self) -> Result<Vec<String>, Failure> {
-        (0..3).map(|kind| Ok(self.rule(kind, self.layers == 1)?.to_string())).collect()
+        (0..3).map(|kind| Ok(self.rule(kind)?.to_string())).collect()
     }
 
     fn draw(
@@ -227,8 +228,7 @@ impl Recipe {
         let units = self.units();
         let mut random = Xoshiro256PlusPlus::seed_from_u64(self.seed ^ 0x5eed_a77a);
         let mut layers = Vec::new();
-        for l in 0..self.layers {
-            let last = l + 1 == self.layers;
+        for _ in 0..self.layers {
             let (h, n, c) = (self.hidden, self.inputs, self.classes);
             let mut couplings = self.draw(&mut random, (h, h), self.coupling_density, true);
             if self.symmetric && couplings.full {
@@ -256,14 +256,14 @@ impl Recipe {
             let learns = |synapses, rule| Some(Plastic { synapses, rule: Some(rule) });
             let input_unit = units.coupling * f64::from(units.input);
             layers.push(Layer {
-                couplings: learns(self.synapses(&couplings, units.coupling, h), self.rule(0, last)?),
-                input: learns(self.synapses(&input, input_unit, h), self.rule(1, last)?),
+                couplings: learns(self.synapses(&couplings, units.coupling, h), self.rule(0)?),
+                input: learns(self.synapses(&input, input_unit, h), self.rule(1)?),
                 teacher: Some(Plastic::fixed(self.synapses(
                     &teacher,
                     units.coupling * f64::from(units.teacher),
                     h,
                 ))),
-                readout: learns(self.synapses(&readout, units.readout, c), self.rule(2, last)?),
+                readout: learns(self.synapses(&readout, units.readout, c), self.rule(2)?),
                 bias,
             });
         }
