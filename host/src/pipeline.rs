@@ -613,7 +613,8 @@ pub fn report(
     report.profile.insert("input_scale".into(), json!(compiled.input_scale));
     report.image = Some(report::Image {
         sha256: compiled.sha256.clone(),
-        initial_sha256: None,
+        // Nothing was learnt: the image as it ran is the image as it was.
+        initial_sha256: Some(compiled.sha256.clone()),
         weight_bits: compiled.weight_bits,
     });
     report.task = Some(Task {

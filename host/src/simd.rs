@@ -974,10 +974,9 @@ mod x86 {
                 let kept = _mm512_mask_mov_epi32(even, 0xaaaa, _mm512_slli_epi64::<1>(odd));
                 let kept = _mm512_mask_sub_epi32(kept, _mm512_movepi32_mask(start), zero, kept);
                 let mut full = _mm512_add_epi32(_mm512_add_epi32(kept, _mm512_sll_epi32(x, shift)), bias);
-                if p.reset == Reset::SubtractNext {
-                    full =
-                        _mm512_mask_sub_epi32(full, _mm512_cmpgt_epi32_mask(start, limit), full, threshold);
-                }
+                let late = matches!(p.reset, Reset::SubtractNext | Reset::SubtractAgain);
+                let due = if late { _mm512_cmpgt_epi32_mask(start, limit) } else { 0 };
+                full = _mm512_mask_sub_epi32(full, due, full, threshold);
                 let next = _mm512_min_epi32(_mm512_max_epi32(full, low), high);
                 let resting = if RESTS { _mm512_test_epi32_mask(left, left) } else { 0 };
                 let clamped = _mm512_cmpneq_epi32_mask(next, full);
@@ -991,6 +990,10 @@ mod x86 {
                 let after = match p.reset {
                     Reset::Value => _mm512_mask_mov_epi32(next, fires, reset),
                     Reset::Subtract => _mm512_mask_sub_epi32(next, fires, next, threshold),
+                    Reset::SubtractAgain => {
+                        let less = _mm512_mask_sub_epi32(next, fires, next, threshold);
+                        _mm512_mask_add_epi32(less, due & !resting, less, threshold)
+                    }
                     Reset::None | Reset::ValueNext | Reset::SubtractNext => next,
                 };
                 // x | (before ^ after) | (left ^ now)
@@ -1109,7 +1112,14 @@ mod tests {
     fn random_piece(random: &mut Xoshiro256PlusPlus, n: usize) -> (Piece, [Vec<i32>; 5], [Vec<i32>; 5]) {
         let mut below = |n: u32| random.next_u32() % n;
         let scalar = |value: i32| Param { value, array: u32::MAX };
-        let resets = [Reset::None, Reset::Value, Reset::Subtract, Reset::ValueNext, Reset::SubtractNext];
+        let resets = [
+            Reset::None,
+            Reset::Value,
+            Reset::Subtract,
+            Reset::ValueNext,
+            Reset::SubtractNext,
+            Reset::SubtractAgain,
+        ];
         let orders =
             [CurrentOrder::New, CurrentOrder::Old, CurrentOrder::JumpThenDecay, CurrentOrder::JumpDecayed];
         let options = [flag::GREATER_EQUAL, flag::CLAMP, flag::SILENT, flag::CURRENT];
@@ -1128,7 +1138,7 @@ mod tests {
             delay_max: 0,
             population: 0,
             population_first: 0,
-            reset: resets[below(5) as usize],
+            reset: resets[below(6) as usize],
             order: orders[below(4) as usize],
             input_shift: below(5),
             refractory: [0, 1, 7][below(3) as usize],

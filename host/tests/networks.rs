@@ -116,6 +116,54 @@ fn the_twin_repeats_what_the_users_framework_recorded_and_integers_differ_somewh
     assert!(first["tick"].is_u64() && first["population"].is_string() && first["a"] != first["b"], "{first}");
 }
 
+/// Frameworks' networks with currents, biases, cycles and every reset: at 16 bits and fine membranes the integers
+/// spike as the floats do. (network, profile and overrides, least share of common spikes)
+const INTEGERS: [(&str, &[&str], f64); 9] = [
+    ("snntorch_synaptic_default", &["--profile", "snntorch"], 1.0),
+    ("snntorch_synaptic_zero_nodelay", &["--profile", "snntorch", "--reset", "value"], 1.0),
+    ("snntorch_leaky_subtract_nodelay", &["--profile", "snntorch", "--reset-when", "snn_nodelay"], 1.0),
+    ("norsehead_lifcell_cuba", &["--profile", "norse"], 1.0),
+    ("rockpool_lif", &["--profile", "rockpool"], 1.0),
+    ("sinabs_iaf", &["--profile", "sinabs"], 1.0),
+    ("snntorch_rsynaptic_zero", &["--profile", "snntorch", "--reset", "value", "--cuba", "snn_zero"], 0.9),
+    ("nir_conv_sumpool", &["--dt", "1e-3"], 1.0),
+    ("nir_cubalif_rec_flat", &["--dt", "1e-3"], 1.0),
+];
+
+#[test]
+fn integers_of_16_bits_spike_as_the_floats_do() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, profile, least) in INTEGERS {
+        let case = std::fs::read(root().join(format!("tests/golden/nir/{name}.json"))).unwrap();
+        let case: Value = serde_json::from_slice(&case).unwrap();
+        let (mut shape, mut values) = (Vec::new(), Vec::new());
+        flat(&case["input"], 0, &mut shape, &mut values);
+        let input = folder.path().join(format!("{name}.npy"));
+        std::fs::write(&input, synop::data::npy::bytes(&synop::data::npy::Array { shape, values })).unwrap();
+        let net = format!("tests/golden/nir/{name}.nir");
+        let fine = ["--bits", "16", "--input-shift", "6", "--decay-bits", "31", "--axes", "TN", "--input"];
+        let report = json(&[&["quantize", &net], profile, &fine[..], &[input.to_str().unwrap()]].concat());
+        let task = &report["runs"][0]["task"];
+        let share = task["spike_agreement"].as_f64().unwrap();
+        assert!(share >= least, "{name}: {share} of the spikes, {least} expected");
+        let spikes = report["float"]["layers"].to_string();
+        assert!(spikes.contains("spikes"), "{spikes}");
+    }
+}
+
+/// Numbers of a nested list, and its shape.
+fn flat(value: &Value, depth: usize, shape: &mut Vec<usize>, out: &mut Vec<f64>) {
+    match value {
+        Value::Array(items) => {
+            if shape.len() == depth {
+                shape.push(items.len());
+            }
+            items.iter().for_each(|item| flat(item, depth + 1, shape, out));
+        }
+        other => out.push(other.as_f64().unwrap()),
+    }
+}
+
 #[test]
 fn inspect_suggests_a_profile_and_says_what_was_lost() {
     let report = json(&["inspect", DIGITS]);
@@ -162,7 +210,7 @@ fn bad_input_is_refused_with_the_place_and_the_mend() {
         }
     }
     for (name, bytes, parts) in [
-        ("short.npy", b"\x93NUMPY\x01\x00".as_slice(), vec!["short.npy", "truncated"]),
+        ("short.npy", b"\x93NUMPY\x01\x00".as_slice(), vec!["short.npy", "npy file", "numpy.save"]),
         ("events.csv", b"t,neuron\n0,1\n1,64\n", vec!["events.csv", "line 3", "below 64"]),
         ("empty.csv", b"", vec!["empty.csv", "no events"]),
         ("noise.bin", b"\xff\xfe\x00", vec!["noise.bin", "npy, npz, CSV"]),

@@ -207,6 +207,8 @@ pub mod flag {
     pub const SHUFFLED: u32 = 1 << 15;
     /// A sequential stage draws its neurons with replacement, as many per tick as there are.
     pub const REPLACED: u32 = 1 << 16;
+    /// The bias enters the synaptic current, as an input does, not the membrane.
+    pub const BIAS_CURRENT: u32 = 1 << 17;
     /// The leak is subtracted from the membrane's magnitude (and may overshoot zero) instead of multiplied.
     pub const ADDITIVE_LEAK: u32 = 1 << 20;
     /// A membrane below the floor that did not spike is set to the floor value.
@@ -214,7 +216,7 @@ pub mod flag {
     /// A membrane below the floor that did not spike has the floor value added.
     pub const FLOOR_ADD: u32 = 1 << 22;
     /// All bits that have a meaning.
-    pub const ALL: u32 = ((1 << 17) - 1) | ADDITIVE_LEAK | FLOOR_VALUE | FLOOR_ADD;
+    pub const ALL: u32 = ((1 << 18) - 1) | ADDITIVE_LEAK | FLOOR_VALUE | FLOOR_ADD;
 }
 
 /// What happens to the membrane after a spike.
@@ -230,6 +232,9 @@ pub enum Reset {
     ValueNext,
     /// `v ← decay(v) + input − threshold` in the next tick.
     SubtractNext,
+    /// Due is the threshold where the stored `v` is above it: `v ← decay(v) + input − due` is compared, and what is
+    /// stored is that, less a threshold with a spike, and with what was due given back (snnTorch without delay).
+    SubtractAgain,
 }
 
 /// When the synaptic current moves, relative to the membrane.
@@ -655,6 +660,7 @@ impl<'a> Image<'a> {
                 2 => Reset::Subtract,
                 3 => Reset::ValueNext,
                 4 => Reset::SubtractNext,
+                5 => Reset::SubtractAgain,
                 _ => return None,
             },
             order: match word(r, 14) {

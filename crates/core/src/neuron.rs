@@ -7,10 +7,10 @@
 //! x      = sum << input_shift
 //! reset  of the last tick's spike, where it is due at the start      (ValueNext)
 //! i      = the synaptic current, in the order that the piece names   (only with a current)
-//! v      = decay(v) + bias + x  (or the gain of i)  [− threshold, SubtractNext]
+//! v      = decay(v) + bias + x  (or the gain of i)  [− threshold, SubtractNext and SubtractAgain]
 //! v      = clamped to [v_min, v_max]; leaving the range is counted unless it is the lower clamp's job
 //! spike  = v > threshold (or ≥); with multi-spike n = v / threshold, at most the piece's payload bound
-//! reset  now (Value, Subtract), refractory count, growth of an adaptive threshold
+//! reset  now (Value, Subtract, SubtractAgain), refractory count, growth of an adaptive threshold
 //! floor  of a neuron that did not spike: below it the membrane is set or raised  (only with a floor)
 //! ```
 //!
@@ -331,11 +331,14 @@ fn one<const F: u32>(
     if p.reset == Reset::ValueNext && above(vv) {
         vv = rv;
     }
-    let late = if p.reset == Reset::SubtractNext && above(vv) { th } else { 0 };
+    let subtracts_late = matches!(p.reset, Reset::SubtractNext | Reset::SubtractAgain);
+    let late = if subtracts_late && above(vv) { th } else { 0 };
     // Input, through the current where there is one.
     let drive: i64 =
         if F & WIDE != 0 { i64::from(x) << p.input_shift } else { i64::from(x.wrapping_shl(p.input_shift)) };
     let into_v: i64 = if has_current {
+        let lifted = p.flags & flag::BIAS_CURRENT != 0;
+        let drive = if lifted { drive.saturating_add(i64::from(b)) } else { drive };
         let old = cell.current;
         let decayed = decay(old, cd as u32);
         let (new, seen) = match p.order {
@@ -362,6 +365,8 @@ fn one<const F: u32>(
     } else {
         drive
     };
+    // A bias that the current took does not enter the membrane once more.
+    let b = if has_current && p.flags & flag::BIAS_CURRENT != 0 { 0 } else { b };
     let kept = if F & REST != 0 && p.flags & flag::STATELESS != 0 {
         0
     } else if F & REST != 0 && p.flags & flag::LEAK_LAST != 0 {
@@ -402,8 +407,12 @@ fn one<const F: u32>(
         match p.reset {
             Reset::Value => after = rv,
             Reset::Subtract => after = next.wrapping_sub(count.wrapping_mul(th)),
+            Reset::SubtractAgain => after = next.wrapping_sub(count.wrapping_mul(th)),
             Reset::None | Reset::ValueNext | Reset::SubtractNext => {}
         }
+    }
+    if p.reset == Reset::SubtractAgain && !resting {
+        after = after.wrapping_add(late);
     }
     if F & REST != 0 && !fires && !resting && after < p.floor {
         if p.flags & flag::FLOOR_VALUE != 0 {
@@ -533,7 +542,7 @@ mod tests {
             first: 0,
             count: 64,
             stage: 1,
-            flags: draw(1 << 12) | draw(8) << 20,
+            flags: draw(1 << 12) | draw(2) * flag::BIAS_CURRENT | draw(8) << 20,
             groups: 1,
             payload_max: 1 + draw(65_535),
             delay_first: 0,
@@ -541,8 +550,14 @@ mod tests {
             delay_max: 0,
             population: 0,
             population_first: 0,
-            reset: [Reset::None, Reset::Value, Reset::Subtract, Reset::ValueNext, Reset::SubtractNext]
-                [draw(5) as usize],
+            reset: [
+                Reset::None,
+                Reset::Value,
+                Reset::Subtract,
+                Reset::ValueNext,
+                Reset::SubtractNext,
+                Reset::SubtractAgain,
+            ][draw(6) as usize],
             order: [
                 CurrentOrder::New,
                 CurrentOrder::Old,

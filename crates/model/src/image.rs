@@ -305,6 +305,7 @@ impl<'n> Writer<'n> {
                     (lif.additive_leak, flag::ADDITIVE_LEAK),
                     (matches!(lif.floor, Some((_, Floor::Value(_)))), flag::FLOOR_VALUE),
                     (matches!(lif.floor, Some((_, Floor::Add(_)))), flag::FLOOR_ADD),
+                    (lif.bias_current && lif.current.is_some(), flag::BIAS_CURRENT),
                 ];
                 r[5] = options.iter().filter(|option| option.0).fold(0, |all, option| all | option.1);
                 if let Some((floor, Floor::Value(value) | Floor::Add(value))) = lif.floor {

@@ -11,7 +11,9 @@
 
 use crate::array::count;
 use crate::nir::{FlatGraph, Node};
-use crate::profile::{Compare, CubaRule, IfGain, LifRule, Profile, ProfileError, Reset, ResetWhen};
+use crate::profile::{
+    Compare, CubaRule, IfGain, LifRule, Profile, ProfileError, RecurrentT0, Reset, ResetWhen,
+};
 use crate::schedule::Schedule;
 use crate::shape::{ShapeError, Shapes};
 use crate::twin::Map;
@@ -103,6 +105,8 @@ pub struct Dynamics {
     pub decay: Vec<f64>,
     /// Added in every step.
     pub bias: Vec<f64>,
+    /// The bias is an input of the current, not of the membrane.
+    pub bias_current: bool,
     /// Decay of a synaptic current, and the order of current and membrane.
     pub current: Option<(Vec<f64>, CurrentOrder)>,
     /// Threshold; `None` for neurons that are read rather than spike.
@@ -441,6 +445,7 @@ impl Build<'_> {
     fn biases(&mut self) {
         let mut rest: Vec<Vec<f64>> =
             self.shapes.output.iter().map(|s| vec![0.0; count(s).unwrap_or(0)]).collect();
+        let mut first: Vec<Vec<f64>> = vec![Vec::new(); rest.len()];
         // Twice, so that biases over cycle edges arrive as well.
         for pass in 0..2 {
             for &i in &self.schedule.order {
@@ -451,15 +456,22 @@ impl Build<'_> {
                 if let Some(&p) = self.of_node.get(&i) {
                     let gain = &self.gain[p];
                     let population = &mut self.network.populations[p];
-                    if let (1, Some(d)) = (pass, population.dynamics.as_mut()) {
-                        let constant: Vec<f64> = x.iter().zip(gain).map(|(x, g)| x * g).collect();
-                        if d.current.is_some() && constant.iter().any(|c| *c != 0.0) {
+                    if pass == 0 {
+                        first[i] = x;
+                    } else if let Some(d) = population.dynamics.as_mut() {
+                        if first[i] != x && self.profile.recurrent_t0 == RecurrentT0::None {
                             self.network.notes.push(format!(
-                                "node `{}`: a constant input acts on its membrane at once, not through the rising current",
+                                "node `{}`: the bias of a cycle acts in the first step already, in integers",
                                 population.name
                             ));
                         }
-                        d.add_constant(&constant);
+                        let constant: Vec<f64> = x.iter().zip(gain).map(|(x, g)| x * g).collect();
+                        if !d.add_constant(&constant) {
+                            self.network.notes.push(format!(
+                                "node `{}`: a constant input acts on its membrane at once, not through the rising current, because v_leak does so",
+                                population.name
+                            ));
+                        }
                     }
                     continue;
                 }
@@ -513,6 +525,7 @@ impl Dynamics {
         Self {
             decay: vec![0.0; n],
             bias: vec![0.0; n],
+            bias_current: false,
             current: None,
             threshold: None,
             reset_value: vec![0.0; n],
@@ -527,8 +540,17 @@ impl Dynamics {
 }
 
 impl Dynamics {
-    /// Adds a constant input. Through a current it comes to what the current settles at.
-    fn add_constant(&mut self, constant: &[f64]) {
+    /// Adds a constant input, and says whether that is exact. Where the membrane has a bias of its own already, a
+    /// constant through a current comes to what the current settles at.
+    fn add_constant(&mut self, constant: &[f64]) -> bool {
+        if constant.iter().all(|c| *c == 0.0) {
+            return true;
+        }
+        if self.current.is_some() && self.bias.iter().all(|b| *b == 0.0) {
+            self.bias.copy_from_slice(constant);
+            self.bias_current = true;
+            return true;
+        }
         for (k, c) in constant.iter().enumerate() {
             self.bias[k] += match &self.current {
                 None => *c,
@@ -538,6 +560,7 @@ impl Dynamics {
                 }
             };
         }
+        self.current.is_none()
     }
 }
 
@@ -573,7 +596,7 @@ impl Rule<'_> {
         d.multi_spike = self.profile.multi_spike;
         // trunc(v / threshold) spikes: one at the threshold itself.
         d.greater_equal = self.profile.compare == Compare::Ge || d.multi_spike;
-        d.reset = self.reset()?;
+        d.reset = self.reset();
         let gain = match self.node {
             Node::Leaky(_) => self.leaky(&mut d),
             Node::Cuba(_) => self.cuba(&mut d)?,
@@ -582,18 +605,15 @@ impl Rule<'_> {
         Ok((d, gain))
     }
 
-    fn reset(&self) -> Result<MachineReset, LowerError> {
-        Ok(match (self.profile.reset, self.profile.reset_when) {
+    fn reset(&self) -> MachineReset {
+        match (self.profile.reset, self.profile.reset_when) {
             (Reset::None, _) => MachineReset::None,
             (Reset::Value, ResetWhen::Next) => MachineReset::ValueNext,
             (Reset::Value, _) => MachineReset::Value,
             (Reset::Subtract, ResetWhen::Now) => MachineReset::Subtract,
             (Reset::Subtract, ResetWhen::Next) => MachineReset::SubtractNext,
-            (Reset::Subtract, ResetWhen::SnnNoDelay) => {
-                return self
-                    .unsupported("the doubled reset of snnTorch without delay", "use --reset-when now");
-            }
-        })
+            (Reset::Subtract, ResetWhen::SnnNoDelay) => MachineReset::SubtractAgain,
+        }
     }
 
     fn integrate(&self, d: &mut Dynamics) -> Vec<f64> {

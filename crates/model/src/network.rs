@@ -79,6 +79,8 @@ pub struct Lif {
     pub leak_resting: bool,
     /// The decayed membrane is cut toward zero to a multiple of this (1: not at all).
     pub grain: i32,
+    /// The bias enters the synaptic current, not the membrane.
+    pub bias_current: bool,
     /// `decay` is an amount in membrane units that is taken off the magnitude of the membrane.
     pub additive_leak: bool,
     /// What happens to a membrane below a floor that did not spike.
@@ -120,6 +122,7 @@ impl Default for Lif {
             grain: 1,
             additive_leak: false,
             floor: None,
+            bias_current: false,
         }
     }
 }

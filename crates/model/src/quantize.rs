@@ -324,6 +324,7 @@ impl Layer<'_> {
             multi_spike: d.multi_spike,
             silent: d.threshold.is_none(),
             stateless: d.stateless,
+            bias_current: d.bias_current,
             ..Lif::default()
         }
     }

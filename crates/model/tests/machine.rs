@@ -48,8 +48,15 @@ fn lif(r: &mut Random, n: usize) -> Lif {
             ][r.below(4) as usize],
             gain: if r.coin() { (1, 0) } else { (r.within(-9, 40), 4) },
         }),
-        reset: [Reset::None, Reset::Value, Reset::Subtract, Reset::ValueNext, Reset::SubtractNext]
-            [r.below(5) as usize],
+        bias_current: r.coin(),
+        reset: [
+            Reset::None,
+            Reset::Value,
+            Reset::Subtract,
+            Reset::ValueNext,
+            Reset::SubtractNext,
+            Reset::SubtractAgain,
+        ][r.below(6) as usize],
         reset_value: each(r, -5, 5),
         initial: each(r, 0, 10),
         input_shift: r.below(3),
@@ -241,7 +248,10 @@ impl<'n> Interpreter<'n> {
             if l.reset == Reset::ValueNext && was_above {
                 v = at(&l.reset_value, i);
             }
-            let drive = sums[i] << l.input_shift;
+            // A bias goes into the current or into the membrane.
+            let lifted = l.bias_current && l.current.is_some();
+            let bias = at(&l.bias, i);
+            let drive = (sums[i] << l.input_shift) + if lifted { bias } else { 0 };
             let seen = match &l.current {
                 None => drive,
                 Some(c) => {
@@ -270,8 +280,10 @@ impl<'n> Interpreter<'n> {
             } else {
                 decayed(v, &l.decay, i)
             };
-            let late = if l.reset == Reset::SubtractNext && was_above { th } else { 0 };
-            let mut next = (kept + seen + at(&l.bias, i) - late).clamp(l.range.0.into(), l.range.1.into());
+            let subtracts_late = matches!(l.reset, Reset::SubtractNext | Reset::SubtractAgain);
+            let late = if subtracts_late && was_above { th } else { 0 };
+            let mut next = (kept + seen + if lifted { 0 } else { bias } - late)
+                .clamp(l.range.0.into(), l.range.1.into());
             let resting = self.refractory[q][i] > 0;
             if resting {
                 next = v;
@@ -285,8 +297,11 @@ impl<'n> Interpreter<'n> {
             if fires && l.reset == Reset::Value {
                 next = at(&l.reset_value, i);
             }
-            if fires && l.reset == Reset::Subtract {
+            if fires && matches!(l.reset, Reset::Subtract | Reset::SubtractAgain) {
                 next -= count * th;
+            }
+            if l.reset == Reset::SubtractAgain && !resting {
+                next += late;
             }
             if l.leak_last {
                 next = decayed(next, &l.decay, i);

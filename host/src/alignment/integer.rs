@@ -84,6 +84,7 @@ pub fn float_network(network: &Network) -> Result<FloatNetwork, Failure> {
             dynamics: Some(Dynamics {
                 decay: vec![decay; size],
                 bias,
+                bias_current: false,
                 current: None,
                 threshold: threshold.map(|theta| vec![f64::from(theta); size]),
                 reset_value: vec![0.0; size],

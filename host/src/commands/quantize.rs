@@ -104,6 +104,7 @@ fn width(
     oracle: &Oracle,
     chip: &synop_cost::Chip,
 ) -> Result<(Report, Ran), Failure> {
+    let meter = Meter::start(common.threads());
     let quantized = network.quantize(&args.quantizer.options(bits, Some(inputs))?)?;
     let compiled = pipeline::compile(&quantized.network, chip, &Strategy::Automatic, Model::Detailed)
         .map_err(|f| f.file(&args.network))?;
@@ -141,6 +142,7 @@ fn width(
     report.more.insert("max_abs_v".into(), json!(ran.largest));
     report.more.insert("quantizer".into(), json!(quantized.layers));
     describe_layers(&mut report, &compiled, &agreement, oracle, ran.ticks);
+    report.host = Some(meter.stop(ran.per_tick.iter().map(|t| t.events).sum()));
     Ok((report, ran))
 }
 

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 use synop_model::array::Array;
-use synop_model::nir::{Conv, Cuba, FlatGraph, Graph, Leaky, Node, Padding, Spike};
+use synop_model::nir::{Conv, Cuba, FlatGraph, Graph, Leaky, Node, Padding, Pool, Spike};
 use synop_model::profile::Profile;
 use synop_model::twin::Twin;
 
@@ -123,14 +123,16 @@ impl Case {
 }
 
 fn node(layer: &Value) -> Result<Node, String> {
-    let scalar = |key: &str| layer[key].as_f64().map(Array::scalar).ok_or_else(|| format!("no {key}"));
+    // One value for all neurons, or one for each.
+    let values = |key: &str| array(&layer[key]).map_err(|_| format!("no {key}"));
     let spike = || -> Result<Option<Spike>, String> {
-        Ok(Some(Spike { v_threshold: scalar("threshold")?, v_reset: Array::scalar(0.0) }))
+        Ok(Some(Spike { v_threshold: values("threshold")?, v_reset: Array::scalar(0.0) }))
     };
     // With a step of 1 a decay of b is a time constant of 1 / (1 − b).
-    let tau = |key: &str| -> Result<f64, String> {
-        let decay = layer[key].as_f64().ok_or_else(|| format!("no {key}"))?;
-        Ok(1.0 / (1.0 - decay))
+    let tau = |key: &str| -> Result<Array, String> {
+        let decay = values(key)?;
+        let tau = decay.data().iter().map(|b| 1.0 / (1.0 - b.clamp(0.0, 1.0))).collect();
+        Array::new(decay.shape().to_vec(), tau).ok_or_else(|| format!("{key} of no shape"))
     };
     let bias = || layer.get("bias").filter(|b| b.is_array()).map(array).transpose();
     Ok(match layer["type"].as_str().ok_or("a layer without a type")? {
@@ -151,24 +153,28 @@ fn node(layer: &Value) -> Result<Node, String> {
                 input_shape: None,
             })
         }
+        "AvgPool2d" => {
+            let sizes = |key: &str, or: Vec<usize>| -> Result<[usize; 2], String> {
+                let found = if layer[key].is_null() { or } else { pair(&layer[key], 0) };
+                found.try_into().map_err(|_| format!("{key} of other than two axes"))
+            };
+            let kernel = sizes("kernel_size", Vec::new())?;
+            let (stride, padding) = (sizes("stride", kernel.to_vec())?, sizes("padding", vec![0, 0])?);
+            Node::AvgPool2d(Pool { kernel, stride, padding })
+        }
         "Flatten" => Node::Flatten { start: 0, end: -1, input_shape: None },
         "Leaky" => {
             let tau = tau("beta")?;
-            Node::Leaky(Leaky {
-                tau: Array::scalar(tau),
-                r: Array::scalar(tau),
-                v_leak: Array::scalar(0.0),
-                spike: spike()?,
-            })
+            Node::Leaky(Leaky { r: tau.clone(), tau, v_leak: Array::scalar(0.0), spike: spike()? })
         }
         "Synaptic" => {
             let (synapse, membrane) = (tau("alpha")?, tau("beta")?);
             Node::Cuba(Cuba {
-                tau_syn: Array::scalar(synapse),
-                tau_mem: Array::scalar(membrane),
-                r: Array::scalar(membrane),
+                w_in: synapse.clone(),
+                tau_syn: synapse,
+                r: membrane.clone(),
+                tau_mem: membrane,
                 v_leak: Array::scalar(0.0),
-                w_in: Array::scalar(synapse),
                 spike: spike()?,
             })
         }
