@@ -156,32 +156,43 @@ fn beside(
     Ok(())
 }
 
-/// The synaptic operations in every definition, per sample, and the artificial network beside them.
+/// The synaptic operations in every definition, per sample, and NeuroBench's metrics under its own names.
 fn operations(report: &Report) -> String {
-    let mut table = Table::new("Synaptic operations per sample").text("definition").number("operations");
+    let mut table = Table::new("Synaptic operations per sample").text("per sample").number("operations");
     let own = report.per_sample.unwrap_or_default();
+    let ann = report.more.get("ann_equivalent").and_then(|ann| ann["dense_macs"].as_f64());
     for (name, value) in [
-        ("stored (zero weights included), on the chip", own.stored),
-        ("effective (weights that are not zero), on the chip", own.effective),
-        ("  of these MACs (graded input)", own.macs),
-        ("  of these ACs (unit input)", own.acs),
-        ("dense (everything active)", own.dense),
+        ("stored synapses, zeros included", Some(own.stored)),
+        ("effective: weight not zero", Some(own.effective)),
+        ("  of these MACs, graded input", Some(own.macs)),
+        ("  of these ACs, unit input", Some(own.acs)),
+        ("dense: everything active", Some(own.dense)),
+        ("MACs of an ANN of this shape", ann),
     ] {
         table.push(vec![name.into(), value.into()]);
     }
-    let number = |value: &Value| value.as_f64().map_or(Cell::Empty, Cell::from);
+    let mut out = table.terminal();
     if let Some(bench) = report.more.get("neurobench") {
-        for (name, key) in
-            [("Effective_MACs", "effective_macs"), ("Effective_ACs", "effective_acs"), ("Dense", "dense")]
-        {
-            let label = format!("NeuroBench {name}, float twin");
-            table.push(vec![label.into(), number(&bench["synaptic_operations"][key])]);
+        let mut table = Table::new("NeuroBench").text("NeuroBench, batch size 1").number("float twin");
+        for (name, path) in [
+            ("Footprint (bytes, its convention)", "/footprint_neurobench"),
+            ("  truly stored, in integers", "/footprint_bytes"),
+            ("ParameterCount", "/parameter_count"),
+            ("ConnectionSparsity", "/connection_sparsity"),
+            ("ActivationSparsity", "/activation_sparsity"),
+            ("Effective_MACs", "/synaptic_operations/effective_macs"),
+            ("Effective_ACs", "/synaptic_operations/effective_acs"),
+            ("Dense", "/synaptic_operations/dense"),
+            ("MembraneUpdates", "/membrane_updates"),
+            ("NeuronOperations", "/neuron_operations/effective"),
+        ] {
+            let value = bench.pointer(path).and_then(Value::as_f64);
+            table.push(vec![name.into(), value.map_or(Cell::Empty, Cell::from)]);
         }
+        out.push('\n');
+        out.push_str(&table.terminal());
     }
-    if let Some(ann) = report.more.get("ann_equivalent") {
-        table.push(vec!["MACs of an artificial network of this shape".into(), number(&ann["dense_macs"])]);
-    }
-    table.terminal()
+    out
 }
 
 /// Runs the network on every shipped chip.
