@@ -542,7 +542,7 @@ mod tests {
             first: 0,
             count: 64,
             stage: 1,
-            flags: draw(1 << 12) | draw(2) * flag::BIAS_CURRENT | draw(8) << 20,
+            flags: draw(1 << 12) | (draw(2) * flag::BIAS_CURRENT) | (draw(8) << 20),
             groups: 1,
             payload_max: 1 + draw(65_535),
             delay_first: 0,
