@@ -715,7 +715,8 @@ mod x86 {
         | flag::LEAK_RESTING
         | flag::ADDITIVE_LEAK
         | flag::FLOOR_VALUE
-        | flag::FLOOR_ADD;
+        | flag::FLOOR_ADD
+        | flag::BIAS_CURRENT;
 
     #[target_feature(enable = "avx2")]
     pub(super) unsafe fn lif_run_2(params: &Params<'_>, state: State<'_>, out: &mut RunOutcome) -> u32 {
@@ -726,7 +727,7 @@ mod x86 {
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
     pub(super) unsafe fn lif_run_512(params: &Params<'_>, state: State<'_>, out: &mut RunOutcome) -> u32 {
         let p = params.piece;
-        if p.flags & UNUSUAL != 0 || p.grain > 1 {
+        if p.flags & UNUSUAL != 0 || p.grain > 1 || p.reset == Reset::SubtractAgain {
             return Portable.lif_run(params, state, out);
         }
         let n = state.v.len();
@@ -879,7 +880,7 @@ mod x86 {
                 let after = match p.reset {
                     Reset::Value => _mm512_mask_mov_epi64(next, fires, reset),
                     Reset::Subtract => _mm512_mask_sub_epi64(next, fires, next, threshold),
-                    Reset::None | Reset::ValueNext | Reset::SubtractNext => next,
+                    Reset::None | Reset::ValueNext | Reset::SubtractNext | Reset::SubtractAgain => next,
                 };
                 changed = _mm512_ternarylogic_epi64::<0xf6>(changed, before, after);
                 if RESTS {
@@ -974,9 +975,10 @@ mod x86 {
                 let kept = _mm512_mask_mov_epi32(even, 0xaaaa, _mm512_slli_epi64::<1>(odd));
                 let kept = _mm512_mask_sub_epi32(kept, _mm512_movepi32_mask(start), zero, kept);
                 let mut full = _mm512_add_epi32(_mm512_add_epi32(kept, _mm512_sll_epi32(x, shift)), bias);
-                let late = matches!(p.reset, Reset::SubtractNext | Reset::SubtractAgain);
-                let due = if late { _mm512_cmpgt_epi32_mask(start, limit) } else { 0 };
-                full = _mm512_mask_sub_epi32(full, due, full, threshold);
+                if p.reset == Reset::SubtractNext {
+                    full =
+                        _mm512_mask_sub_epi32(full, _mm512_cmpgt_epi32_mask(start, limit), full, threshold);
+                }
                 let next = _mm512_min_epi32(_mm512_max_epi32(full, low), high);
                 let resting = if RESTS { _mm512_test_epi32_mask(left, left) } else { 0 };
                 let clamped = _mm512_cmpneq_epi32_mask(next, full);
@@ -990,11 +992,7 @@ mod x86 {
                 let after = match p.reset {
                     Reset::Value => _mm512_mask_mov_epi32(next, fires, reset),
                     Reset::Subtract => _mm512_mask_sub_epi32(next, fires, next, threshold),
-                    Reset::SubtractAgain => {
-                        let less = _mm512_mask_sub_epi32(next, fires, next, threshold);
-                        _mm512_mask_add_epi32(less, due & !resting, less, threshold)
-                    }
-                    Reset::None | Reset::ValueNext | Reset::SubtractNext => next,
+                    Reset::None | Reset::ValueNext | Reset::SubtractNext | Reset::SubtractAgain => next,
                 };
                 // x | (before ^ after) | (left ^ now)
                 let mut changed = _mm512_ternarylogic_epi32::<0xf6>(x, before, after);
