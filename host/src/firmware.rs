@@ -14,6 +14,7 @@
 pub mod board;
 pub mod build;
 pub mod elf;
+pub mod emit;
 pub mod outcome;
 pub mod present;
 pub mod run;

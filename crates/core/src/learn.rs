@@ -20,7 +20,7 @@ use crate::plasticity::{
     Variable, Weights, with_sample,
 };
 use crate::store::{Event, Kernels};
-use crate::tile::Tile;
+use crate::tile::{Tile, Work as TileWork};
 use crate::words::{bytes_at, word};
 
 /// Where the parts of a port's learning state stand: third factor, traces, then scratch for the post side.
@@ -452,24 +452,12 @@ impl Machine<'_> {
         let own_synapse = port.source == port.target && target.kind == Kind::Binary;
         let moment = Moment { purpose: PLASTICITY.wrapping_add(port.projection), time: self.updates };
         let (xs1, xs2) = xs.split_at_checked(layout.rows).unwrap_or_default();
-        let tile = match port.store {
-            Store::Crossbar => Tile::new(
-                &self.image,
-                port,
-                word(self.port_arrays, i as usize),
-                self.arrays,
-                self.plastic,
-                self.image.core(self.cores.start).map_or(0, |c| c.plastic_first as usize * 8),
-                self.tick,
-            ),
-            _ => None,
-        };
-        if let Some(mut tile) = tile {
+        if port.store == Store::Crossbar {
             let address = |local: usize| {
                 let row = source.population_first.wrapping_add((layout.row_first + local) as u32);
                 (row << 16).wrapping_add(target.population_first).wrapping_add(layout.column_first as u32)
             };
-            let mut visit = |local: usize, x0: i32| {
+            let mut visit = |tile: &mut Tile<'_>, local: usize, x0: i32| {
                 let trace = |t: &[i32]| t.get(local).copied().unwrap_or(0);
                 let pre = rule.pre_side([x0, trace(xs1), trace(xs2)], *third);
                 if !pre.is_idle() {
@@ -482,10 +470,17 @@ impl Machine<'_> {
                     }
                 }
             };
-            each_row(rule, &before, layout.rows, &mut visit);
-            let energy = tile.finish();
-            if let Some(row) = counters_of(self.counters, port.target) {
-                energy.count(row);
+            let plastic_first = self.image.core(self.cores.start).map_or(0, |c| c.plastic_first as usize * 8);
+            let kept = word(self.port_arrays, i as usize);
+            let mut on_tile = |tile: &mut Tile<'_>| {
+                each_row(rule, &before, layout.rows, &mut |local, x0| visit(tile, local, x0));
+            };
+            let work = with_tile(
+                || Tile::new(&self.image, port, kept, self.arrays, self.plastic, plastic_first, self.tick),
+                &mut on_tile,
+            );
+            if let (Some(work), Some(row)) = (work, counters_of(self.counters, port.target)) {
+                work.count(row);
             }
             if tally.changed != 0 {
                 self.mark_stale(port.target);
@@ -516,6 +511,17 @@ impl Machine<'_> {
         }
         tally
     }
+}
+
+/// Learns on a tile, which stands on the stack of this function alone: rules without crossbars need less.
+#[inline(never)]
+fn with_tile<'m>(
+    tile: impl FnOnce() -> Option<Tile<'m>>,
+    learn: &mut dyn FnMut(&mut Tile<'m>),
+) -> Option<TileWork> {
+    let mut tile = tile()?;
+    learn(&mut tile);
+    Some(tile.finish())
 }
 
 /// The pre side of a tick: events, which ascend by neuron, with the neuron of the first row; or the values that the

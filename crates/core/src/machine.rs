@@ -214,7 +214,6 @@ impl<'a> Machine<'a> {
             set(self.port_learning, i as usize, if words == 0 { NONE } else { learning });
             learning += words;
         }
-        self.lay_out_order();
     }
 
     /// Forgets everything: weights, counters, time and state are those of the image.
@@ -229,6 +228,7 @@ impl<'a> Machine<'a> {
         self.tick = 0;
         self.updates = 0;
         self.samples = 0;
+        self.lay_out_order();
         self.forget_samples();
         for p in 0..self.image.pieces {
             let Some(piece) = self.image.piece(p) else { continue };
@@ -333,7 +333,7 @@ impl<'a> Machine<'a> {
     }
 
     /// As [`Machine::inject`], but a piece may be given its events of a tick bit by bit: neuron numbers go on
-    /// ascending from call to call.
+    /// ascending from call to call. For a piece that holds its values, events are new values, and may be zero.
     ///
     /// # Errors
     /// [`InputError`] names what is wrong; nothing of this call is taken then.
@@ -349,7 +349,7 @@ impl<'a> Machine<'a> {
             if neuron <= before || neuron as u32 >= record.count {
                 return Err(InputError::Neuron { neuron, count: record.count });
             }
-            if payload == 0 || payload.unsigned_abs() > record.payload_max {
+            if payload == 0 && !record.holds() || payload.unsigned_abs() > record.payload_max {
                 return Err(InputError::Payload { payload, bound: record.payload_max });
             }
             before = neuron;

@@ -2,7 +2,7 @@
 //! a board was told, in flash or over a wire, can be told again to a host and compared.
 
 use crate::draw::Draws;
-use crate::frame::Frame;
+use crate::frame::{Frame, crc32};
 use crate::image::ImageError;
 use crate::machine::{InputError, Machine};
 use crate::observer::{Observer, Work};
@@ -48,6 +48,8 @@ pub enum Command {
     Watch,
     /// Last of all: number of [`Command::Read`]s u32.
     End,
+    /// Run a program of the image's schedule: u32.
+    Program,
 }
 
 /// Flag of [`Command::Read`]: spike counts.
@@ -55,7 +57,7 @@ pub const READ_COUNTS: u16 = 1;
 /// Flag of [`Command::Read`]: membranes.
 pub const READ_MEMBRANES: u16 = 2;
 
-const COMMANDS: [Command; 14] = [
+const COMMANDS: [Command; 15] = [
     Command::Begin,
     Command::Spikes,
     Command::Graded,
@@ -70,6 +72,7 @@ const COMMANDS: [Command; 14] = [
     Command::Read,
     Command::Watch,
     Command::End,
+    Command::Program,
 ];
 
 /// Why a session cannot go on.
@@ -291,6 +294,12 @@ impl Session {
                     return Err(bad("the image has no such phase"));
                 }
             }
+            Command::Program => {
+                let program = p.u32().ok_or(short)?;
+                if machine.run_program(program, kernels, draws, outlet).ticks == 0 {
+                    return Err(bad("the image has no such program"));
+                }
+            }
             Command::Targets => {
                 let (piece, first) = (p.u16().ok_or(short)?, p.u16().ok_or(short)?);
                 let n = p.0.len() / 4;
@@ -428,6 +437,21 @@ fn note_errors(
         }
     }
     Ok(any)
+}
+
+/// A check over all that a session came to: learnt weights, counters, spike counts and membranes. What self-tests
+/// of emitted images compare.
+pub fn digest(machine: &Machine<'_>) -> u32 {
+    let mut crc = crc32(0, machine.plastic());
+    for piece in 0..machine.image().pieces {
+        for count in machine.counters(piece).row() {
+            crc = crc32(crc, &count.to_le_bytes());
+        }
+        for value in machine.spike_counts(piece).iter().chain(machine.membranes(piece)) {
+            crc = crc32(crc, &value.to_le_bytes());
+        }
+    }
+    crc
 }
 
 /// A session from beginning to end: what a board does with the frames in its flash.

@@ -264,6 +264,7 @@ fn whole(energy: u128, shift: u32, rest: &mut u64) -> u64 {
 
 impl Bank<'_, '_> {
     /// Drives the rows of an array that have an event, and senses its columns.
+    #[inline(never)]
     pub(crate) fn read_array<K: Kernels>(&mut self, q: u32, port: &Port, events: &[Event], kernels: &K) {
         let kept = word(self.port_arrays, q as usize);
         let Some((array, block)) = self.image.block_of(port).filter(|_| kept != NONE) else { return };
@@ -366,9 +367,14 @@ pub struct View<'m> {
 impl Machine<'_> {
     /// Refreshes the arrays whose interval has begun; as of its first tick, however late it is noticed.
     pub(crate) fn refresh_arrays(&mut self) {
-        if self.arrays.is_empty() {
-            return;
+        if !self.arrays.is_empty() {
+            self.refresh_due_arrays();
         }
+    }
+
+    /// Out of line: what networks without crossbars need not set aside on the stack.
+    #[inline(never)]
+    fn refresh_due_arrays(&mut self) {
         for i in 0..self.image.ports {
             let Some(port) = self.image.port(i).filter(|p| p.store == Store::Crossbar) else { continue };
             let Some(array) = self.image.array(port.device).filter(|a| a.refresh != 0) else { continue };

@@ -25,6 +25,10 @@ pub const FILES: &[(&str, &str)] = files![
     "tianjic",
     "crossbar-reram",
     "crossbar-pcm",
+    "cortex-m0",
+    "cortex-m4",
+    "cortex-m33",
+    "rv32",
 ];
 
 const NOT_SHIPPED: &str = include_str!("../chips/not-shipped.toml");

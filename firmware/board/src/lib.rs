@@ -15,7 +15,7 @@ use core::fmt::Write;
 use host::Output;
 use report::{Meter, Reporter};
 use synop_core::frame::{Frames, Reader};
-use synop_core::session::{Next, Session, SessionError, replay};
+use synop_core::session::{Next, Session, SessionError, digest, replay};
 use synop_core::{Image, Machine, Scalar, Threefry};
 
 /// Exit codes beside those of [`SessionError::code`].
@@ -99,14 +99,14 @@ fn run(out: &mut Output) -> Result<(), Stop> {
         let _ = writeln!(reporter.out, "skipped {skipped}");
     }
     report::results(reporter.out, &machine);
-    let first = report::digest(&machine);
+    let first = digest(&machine);
     if config & want::METER != 0 && !streamed {
         machine.restart();
         draws = Threefry::new(image.seed);
         reporter.spikes = false;
         reporter.meter = Some(Meter::new(config & want::CYCLES != 0));
         from_flash(&mut machine, &mut draws, &mut reporter)?;
-        if report::digest(&machine) != first {
+        if digest(&machine) != first {
             return Err(Stop::Unequal);
         }
         if let Some(meter) = &reporter.meter {
@@ -128,7 +128,8 @@ fn from_flash(
     Ok(frames.skipped)
 }
 
-/// Runs the frames of the host's stream; returns the bytes that were none.
+/// Runs the frames of the host's stream; returns the bytes that were none. Out of line for its buffer's sake.
+#[inline(never)]
 fn stream(machine: &mut Machine<'_>, draws: &mut Threefry, reporter: &mut Reporter<'_>) -> Result<u64, Stop> {
     let mut reader = Reader::new(host::Input::open());
     let mut session = Session::new();

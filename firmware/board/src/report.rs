@@ -18,7 +18,6 @@
 use crate::clock::Clock;
 use crate::host::Output;
 use core::fmt::Write;
-use synop_core::frame::crc32;
 use synop_core::session::Outlet;
 use synop_core::{Machine, Observer, Work};
 
@@ -104,17 +103,6 @@ pub(crate) fn results(out: &mut Output, machine: &Machine<'_>) {
         }
         let _ = out.write_str("\n");
     }
-}
-
-/// A check over counters and learnt weights.
-pub(crate) fn digest(machine: &Machine<'_>) -> u32 {
-    let mut crc = crc32(0, machine.plastic());
-    for piece in 0..machine.image().pieces {
-        for count in machine.counters(piece).row() {
-            crc = crc32(crc, &count.to_le_bytes());
-        }
-    }
-    crc
 }
 
 /// Counts what each kind of work takes.

@@ -7,6 +7,7 @@ use synop_cost::latency::Model;
 
 use crate::cli::{Common, warn};
 use crate::commands::chips;
+use crate::firmware::emit;
 use crate::input::{InputArgs, Inputs};
 use crate::pipeline::{self, Compiled};
 use crate::placing::{PlaceArgs, mapping_text, weight_bits};
@@ -17,12 +18,16 @@ use crate::{Failure, files};
 /// Compile a network to an image: quantised, placed, ready for the emulator or a board
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
+--emit rust and --emit c write the image as source for firmware of one's own, with a self-test; c also writes the
+header synop.h and, with --for BOARD, the static library libsynop.a for the processor of a board.
+
 Inputs that are not spikes need --input or --data, so that their scale is known.
 
 Examples:
   synop compile tests/golden/nir/digits_snntorch.nir -o digits.image --chip loihi1
   synop compile tests/golden/nir/digits_snntorch.nir -o digits.image --bits 4 --per-channel
-  synop compile net.nir -o net.image --chip spinnaker2 --place round-robin")]
+  synop compile net.nir -o net.image --chip spinnaker2 --place round-robin
+  synop compile tests/golden/nir/digits_snntorch.nir -o net.c --emit c --for nrf52840")]
 pub struct Args {
     /// A NIR file
     network: PathBuf,
@@ -35,6 +40,12 @@ pub struct Args {
     /// Bits of a weight [default: 8, or as many as the chip stores]
     #[arg(long, value_name = "N")]
     bits: Option<u32>,
+    /// Write the image itself, or source that holds it
+    #[arg(long, default_value = "image", value_parser = ["image", "rust", "c"], value_name = "FORM")]
+    emit: String,
+    /// Build the library for C as well, for the processor of this board (see synop firmware --list-boards)
+    #[arg(long = "for", value_name = "BOARD")]
+    target: Option<String>,
     #[command(flatten)]
     quantizer: QuantizeArgs,
     #[command(flatten)]
@@ -68,7 +79,7 @@ pub fn run(args: &Args, common: &Common) -> Result<(), Failure> {
     let strategy = args.place.strategy()?;
     let compiled = pipeline::compile(&quantized.network, &chip, &strategy, Model::Detailed)
         .map_err(|failure| failure.file(&args.network))?;
-    files::write(&args.output, compiled.bytes())?;
+    let written = write(args, &compiled)?;
     let mut report = Report::new(common.seed());
     report.command = "compile".into();
     report.profile = compiled.profile.clone();
@@ -85,8 +96,21 @@ pub fn run(args: &Args, common: &Common) -> Result<(), Failure> {
         report.more.insert("mapping".into(), on.mapping(&compiled.image()?, &compiled.names()));
     }
     report.more.insert("size".into(), size(&compiled, quantized.network.synapse_count())?);
+    report.more.insert("files".into(), json!(written));
     report.warnings.iter().for_each(warn);
     common.print(&report, || text(args, &compiled, &report))
+}
+
+/// Writes what was asked for; returns the files.
+fn write(args: &Args, compiled: &Compiled) -> Result<Vec<PathBuf>, Failure> {
+    if args.target.is_some() && args.emit != "c" {
+        return Err(Failure::bad_input("only C needs a library").place("--for").mend("add --emit c"));
+    }
+    match args.emit.as_str() {
+        "c" => emit::c(&args.output, compiled, args.target.as_deref()),
+        "rust" => emit::rust(&args.output, compiled),
+        _ => files::write(&args.output, compiled.bytes()).map(|()| vec![args.output.clone()]),
+    }
 }
 
 /// How large the image is, and what a machine needs to run it.

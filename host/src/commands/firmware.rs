@@ -191,10 +191,11 @@ fn program(
     let parts = Parts {
         image: compiled.bytes(),
         arena: image.memory(0..image.cores).bytes() as u64,
+        stack: build::stack_needed(&image),
         input: if args.stream { &[] } else { shown.script.bytes() },
         wanted: Wanted { trace: true, meter: true, stream: args.stream, cycles: args.cycles },
     };
-    build::fits_ram(board, parts.arena)?;
+    build::fits_ram(board, parts.arena, parts.stack)?;
     let source = Source::find()?;
     let toolchain = Toolchain::for_target(&board.target)?;
     let library = build::compile(&source, &toolchain, "synop-board", &board.target)?;

@@ -6,11 +6,21 @@ use crate::{Failure, files};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use synop_core::Image;
+use synop_core::image::Store;
 
 /// Bytes of static memory that the layout sets aside beside the arena.
 const STATIC: u64 = 64;
-/// Bytes of stack that must be free, at least: what the firmware was measured to use, and a margin.
-pub const STACK: u64 = 4096;
+/// Bytes of stack that must be free, at least, for an image: what the firmware was measured to use on the processor
+/// that uses most, and a margin. Learning takes more, and crossbars most.
+pub fn stack_needed(image: &Image<'_>) -> u64 {
+    let crossbars = (0..image.ports).filter_map(|p| image.port(p)).any(|p| p.store == Store::Crossbar);
+    match (crossbars, image.rule_count()) {
+        (true, _) => 10_048,
+        (false, 0) => 4608,
+        (false, _) => 6144,
+    }
+}
 /// Where the machinery of continuous integration puts a compiler for boards if rustup has none.
 const FALLBACK: &str = "/opt/mcu-rust";
 
@@ -89,7 +99,10 @@ impl Toolchain {
     }
 
     /// The linker that comes with the compiler.
-    fn linker(&self) -> Result<PathBuf, Failure> {
+    ///
+    /// # Errors
+    /// Bad use: the toolchain has none.
+    pub fn linker(&self) -> Result<PathBuf, Failure> {
         let hosts = std::fs::read_dir(self.sysroot.join("lib/rustlib")).into_iter().flatten().flatten();
         hosts.map(|h| h.path().join("bin/rust-lld")).find(|p| p.is_file()).ok_or_else(|| {
             Failure::bad_input("the linker rust-lld is not there")
@@ -227,13 +240,13 @@ pub struct Program {
 ///
 /// # Errors
 /// Bad input: it does not, with the numbers.
-pub fn fits_ram(board: &Board, arena: u64) -> Result<(), Failure> {
-    let need = arena + STATIC + STACK;
+pub fn fits_ram(board: &Board, arena: u64, stack: u64) -> Result<(), Failure> {
+    let need = arena + STATIC + stack;
     if need <= board.ram.length {
         return Ok(());
     }
     Err(does_not_fit(board, "RAM", need, board.ram.length).found(format_args!(
-        "{need} bytes of RAM: {arena} of state and learnt weights, {STATIC} static, {STACK} of stack"
+        "{need} bytes of RAM: {arena} of state and learnt weights, {STATIC} static, {stack} of stack"
     )))
 }
 
@@ -249,7 +262,7 @@ pub fn link(
     parts: Parts<'_>,
 ) -> Result<Program, Failure> {
     let Region { length: ram, .. } = board.ram;
-    fits_ram(board, parts.arena)?;
+    fits_ram(board, parts.arena, parts.stack)?;
     let folder = tempfile::tempdir().map_err(|e| Failure::cannot_write(std::env::temp_dir(), &e))?;
     // The linker gets more flash than there is, so that the answer is a number rather than its complaint.
     let generous = Board { flash: Region { length: 0x1000_0000, ..board.flash }, ..board.clone() };
@@ -302,6 +315,8 @@ pub struct Parts<'p> {
     pub image: &'p [u8],
     /// Bytes of memory that the machine needs.
     pub arena: u64,
+    /// Bytes of stack that must be left, see [`stack_needed`].
+    pub stack: u64,
     /// The input in flash.
     pub input: &'p [u8],
     /// What to do with them.

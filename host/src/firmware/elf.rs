@@ -61,11 +61,14 @@ pub fn flat(bytes: &[u8], origin: u64) -> Option<Vec<u8>> {
         if kind != 1 || len == 0 {
             continue;
         }
-        let at = physical.checked_sub(origin)? as usize;
-        if flat.len() < at + len {
-            flat.resize(at + len, 0xff);
+        // A segment may begin with the file's own header, before the first address of flash.
+        let before = usize::try_from(origin.saturating_sub(physical)).unwrap_or(usize::MAX).min(len);
+        let at = (physical + before as u64).saturating_sub(origin) as usize;
+        let content = bytes.get(offset + before..offset + len)?;
+        if flat.len() < at + content.len() {
+            flat.resize(at + content.len(), 0xff);
         }
-        flat.get_mut(at..at + len)?.copy_from_slice(bytes.get(offset..offset + len)?);
+        flat.get_mut(at..at + content.len())?.copy_from_slice(content);
     }
     Some(flat)
 }

@@ -136,16 +136,13 @@ impl Presentation {
             }
             sample.spikes.sort_unstable();
             if membranes.peek().is_some() {
-                let empty = vec![Vec::new(); compiled.populations.len()];
+                let empty: Vec<_> = compiled.populations.iter().map(|p| vec![0.0; p.size]).collect();
                 sample.membranes = vec![empty; *ticks];
                 while let Some((tick, piece, values)) = membranes.next_if(|m| m.0 < end) {
                     let rows = sample.membranes.get_mut((tick - start) as usize);
                     let slot = place(*piece)
                         .and_then(|(p, first)| Some((rows?.get_mut(p as usize)?, first as usize)));
                     if let Some((row, first)) = slot {
-                        if row.len() < first + values.len() {
-                            row.resize(first + values.len(), 0.0);
-                        }
                         row.iter_mut().skip(first).zip(values).for_each(|(to, v)| *to = f64::from(*v));
                     }
                 }

@@ -5,7 +5,7 @@ use super::build::last_lines;
 use super::outcome::Said;
 use crate::{Failure, files};
 use std::io::Read;
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 /// Time of one instruction in QEMU's virtual time: 2⁶ ns, so that a tick of the slowest timer that is read is
@@ -20,12 +20,38 @@ pub fn has_emulator(board: &Board) -> bool {
     })
 }
 
-/// Runs a program; `stream` is what the board reads, where it wants a stream.
+/// Runs the firmware; `stream` is what the board reads, where it wants a stream.
 ///
 /// # Errors
 /// Bad use: QEMU is missing. The work failed: it did not end in time, locked up, or said something unknown. What
 /// the board itself reports as an error is in [`Said::error`].
 pub fn emulate(board: &Board, elf: &[u8], stream: &[u8], limit: Duration) -> Result<Said, Failure> {
+    let ended = execute(board, elf, stream, limit)?;
+    let said = Said::parse(&ended.output)?;
+    if said.ended {
+        return Ok(said);
+    }
+    Err(Failure::work(format_args!("{} stopped before its end", board.name))
+        .found(format_args!("{}: {}", ended.status, ended.complaint))
+        .mend("this is a defect of the firmware, or its stack was too small"))
+}
+
+/// How a program on a board ended.
+#[derive(Debug, Clone)]
+pub struct Ended {
+    /// QEMU's status: the board's exit code.
+    pub status: ExitStatus,
+    /// What the board said.
+    pub output: String,
+    /// The last of what QEMU said.
+    pub complaint: String,
+}
+
+/// Runs any program that ends by semihosting; in its folder stands `input.bin`.
+///
+/// # Errors
+/// Bad use: QEMU is missing. The work failed: it did not end in time.
+pub fn execute(board: &Board, elf: &[u8], stream: &[u8], limit: Duration) -> Result<Ended, Failure> {
     let qemu = board.qemu.as_ref().ok_or_else(|| {
         Failure::bad_input(format_args!("no emulator plays {}", board.name))
             .place("--board")
@@ -60,13 +86,8 @@ pub fn emulate(board: &Board, elf: &[u8], stream: &[u8], limit: Duration) -> Res
         }
     };
     let (out, err) = (out.join().unwrap_or_default(), err.join().unwrap_or_default());
-    let said = Said::parse(&String::from_utf8_lossy(&out))?;
-    if !said.ended {
-        return Err(Failure::work(format_args!("{} stopped before its end", board.name))
-            .found(format_args!("{status}: {}", last_lines(&err, 3)))
-            .mend("this is a defect of the firmware, or its stack was too small"));
-    }
-    Ok(said)
+    let output = String::from_utf8_lossy(&out).into_owned();
+    Ok(Ended { status, output, complaint: last_lines(&err, 3) })
 }
 
 /// Reads a pipe to its end, beside the waiting.

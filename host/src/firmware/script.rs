@@ -63,6 +63,11 @@ impl Script {
         self.frame(Command::Phase, &phase.to_le_bytes());
     }
 
+    /// Runs a program of the image's schedule.
+    pub fn program(&mut self, program: u32) {
+        self.frame(Command::Program, &program.to_le_bytes());
+    }
+
     /// Sets the targets of a piece's neurons.
     pub fn targets(&mut self, piece: u16, targets: &[i32]) {
         let most = (MAX_PAYLOAD - 4) / 4;

@@ -38,6 +38,7 @@ impl<'a> Machine<'a> {
     }
 
     /// Notes the orders of sequential stages.
+    #[inline(never)]
     pub(super) fn lay_out_order(&mut self) {
         let mut next = 0usize;
         for stage in 1..=self.image.stages {
@@ -68,6 +69,7 @@ impl<'a> Machine<'a> {
     }
 
     /// Updates a piece of binary neurons that all read the old states.
+    #[inline(never)]
     pub(super) fn update_binary<K: Kernels, O: Observer>(
         &mut self,
         p: u32,
@@ -167,6 +169,7 @@ impl<'a> Machine<'a> {
     }
 
     /// Updates the sequential neurons of a stage one by one; each change is delivered at once.
+    #[inline(never)]
     pub(super) fn update_in_order<K: Kernels, D: Draws, O: Observer>(
         &mut self,
         stage: u32,
@@ -363,6 +366,7 @@ impl<'a> Machine<'a> {
     }
 
     /// Adds to the sums of a piece what another's values, as far as they have arrived, come to.
+    #[inline(never)]
     fn rebuild_from<K: Kernels>(&mut self, source: u32, target: u32, kernels: &K) {
         let Some(piece) = self.image.piece(source).filter(Piece::holds) else { return };
         let changes = piece.kind == Kind::Binary;

@@ -8,7 +8,7 @@ use super::{MAX_TERMS, PreSide, Rounding, Rule, Variable};
 use crate::draw::Draws;
 
 /// Columns that the block kernels take at once.
-const BLOCK: usize = 64;
+const BLOCK: usize = if cfg!(target_pointer_width = "64") { 64 } else { 16 };
 /// Bound of the sum and of the rounding addend in 32-bit arithmetic.
 const NARROW: u64 = 1 << 30;
 /// The same in 64-bit arithmetic.
