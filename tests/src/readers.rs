@@ -1,8 +1,11 @@
 //! Every reader of the product as a function of bytes, with files to start from: what the fuzzers drive, and
 //! what the bounded smoke in the tests drives too. A new reader is one function and one line in [`READERS`].
 
+use std::io::Write;
 use std::path::Path;
-use synop_core::{Machine, Portable, Threefry, Unobserved};
+use synop::input::{InputArgs, Port};
+use synop_core::session::{Command, Outlet, replay};
+use synop_core::{Machine, Observer, Portable, Threefry, Unobserved, frame};
 use synop_model::image::Blob;
 use synop_model::nir::data::Recording;
 use synop_model::nir::{Graph, Limits};
@@ -35,6 +38,11 @@ pub const READERS: &[Reader] = &[
     Reader { name: "sanafe_snn", seeds: "tests/golden/sanafe", ending: "snn.yaml", read: sanafe_snn },
     Reader { name: "npy", seeds: "fuzz/seeds/npy", ending: ".npy", read: npy },
     Reader { name: "idx", seeds: "fuzz/seeds/idx", ending: ".idx", read: idx },
+    Reader { name: "npz", seeds: "fuzz/seeds/npz", ending: ".npz", read: npz },
+    Reader { name: "events", seeds: "fuzz/seeds/events", ending: ".csv", read: events },
+    Reader { name: "trace", seeds: "fuzz/seeds/trace", ending: ".json", read: trace },
+    Reader { name: "experiment", seeds: "experiments", ending: ".toml", read: experiment },
+    Reader { name: "frames", seeds: "fuzz/seeds/frames", ending: ".bin", read: frames },
 ];
 
 impl Reader {
@@ -147,5 +155,60 @@ fn npy(bytes: &[u8]) {
 fn idx(bytes: &[u8]) {
     for rank in 1..=3 {
         let _ = synop::data::idx::parse(bytes, rank);
+    }
+}
+
+fn npz(bytes: &[u8]) {
+    let _ = synop::input::npz::parse(bytes);
+}
+
+fn events(bytes: &[u8]) {
+    for shape in [vec![4], vec![2, 2, 2]] {
+        let ports = [Port { name: "input".into(), shape }];
+        let _ =
+            synop::input::events::parse(Path::new("events.csv"), &text(bytes), &InputArgs::default(), &ports);
+    }
+}
+
+fn trace(bytes: &[u8]) {
+    let _ = synop::trace::Trace::read(Path::new("trace.json"), bytes, 1.0);
+}
+
+fn experiment(bytes: &[u8]) {
+    let Ok(mut file) = tempfile::NamedTempFile::new() else { return };
+    if file.write_all(bytes).is_ok() {
+        let _ = synop::experiment::plan(file.path(), &[], None);
+    }
+}
+
+/// Sees nothing.
+struct Quiet;
+impl Observer for Quiet {}
+impl Outlet for Quiet {}
+
+/// What a board receives: the bytes as they are, and again as frames with good checksums around what they hold
+/// (kind, length, payload), so that the commands behind the checksum are reached too.
+fn frames(bytes: &[u8]) {
+    let mut sealed = Vec::new();
+    let (mut rest, mut number) = (bytes, 0u8);
+    while let [kind, len, more @ ..] = rest {
+        let (payload, after) = more.split_at(usize::from(*len).min(more.len()));
+        let mut payload = payload.to_vec();
+        // A board would run four thousand million ticks if told to; a test has less time.
+        if *kind == Command::Step as u8 {
+            payload.iter_mut().skip(1).for_each(|byte| *byte = 0);
+        }
+        frame::write(*kind, number, &payload, |piece| sealed.extend_from_slice(piece));
+        (rest, number) = (after, number.wrapping_add(1));
+    }
+    let seed = reader("image").good();
+    let Some(seed) = seed.first() else { return };
+    let blob = Blob::new(seed);
+    let Ok(image) = blob.image() else { return };
+    let mut arena = vec![0u64; image.memory(0..image.cores).words()];
+    for stream in [bytes, &sealed] {
+        let Ok(mut machine) = Machine::new(image, &mut arena) else { return };
+        let frames = frame::Frames::new(stream);
+        let _ = replay(frames, &mut machine, &Portable, &mut Threefry::<13>::new(1), &mut Quiet);
     }
 }

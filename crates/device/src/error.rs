@@ -12,7 +12,7 @@ pub enum DeviceError {
         known: String,
     },
     /// A device file is no device.
-    #[error("{file}: {why}; `synop devices show reram-es --json` prints a complete one")]
+    #[error("{file}: {why}; `synop devices show reram-es --toml` prints a complete one")]
     File {
         /// The file, or the preset's name.
         file: String,
