@@ -138,6 +138,12 @@ impl Table {
     /// Adds a row; missing cells are empty, cells too many are left out.
     pub fn push(&mut self, mut row: Vec<Cell>) {
         row.resize(self.columns.len(), Cell::Empty);
+        for cell in &mut row {
+            // JSON has no other name for it, and a table that is kept must come back equal.
+            if matches!(cell, Cell::Number(value) if !value.is_finite()) {
+                *cell = Cell::Empty;
+            }
+        }
         self.rows.push(row);
     }
 

@@ -4,7 +4,10 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json as object};
+use synop::experiment::{Outcome, State};
+use synop::plot::Xy;
+use synop::report::{Figure, Report, Section, Task};
 
 const DIGITS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../experiments/digits-local.toml");
 
@@ -240,4 +243,28 @@ fn a_run_that_needs_more_memory_than_is_there_is_refused_with_the_figure() {
     }
     assert_eq!(output.status.code(), Some(1), "{text}");
     assert!(text.contains("more memory than is there") && text.contains("GB"), "{text}");
+}
+
+#[test]
+fn a_kept_point_comes_back_equal_even_where_a_number_is_missing() {
+    let folder = tempfile::tempdir().unwrap();
+    let state = State::open(&folder.path().join("state")).unwrap();
+    let mut report = Report::new(u64::MAX);
+    report.task = Some(Task { samples: 3, accuracy: Some(1.0 / 3.0), ..Task::default() });
+    report.more.insert("ratio".into(), object!(f64::NAN));
+    let plot = Xy::new("a", "x", "y").line("l", [(0.0, 0.1), (1.0, f64::NAN), (2.0, f64::INFINITY)]);
+    let outcome = Outcome::from(report).figure(Figure::new(Section::Results, &plot, "note"));
+    assert!(state.finished("id").is_none());
+    std::fs::write(state.folder().join("id.plastic.part"), "half").unwrap();
+    state.keep("id", &outcome).unwrap();
+    let back = state.finished("id").expect("a finished point");
+    assert_eq!((back.report, back.figures), (outcome.report, outcome.figures));
+    assert!(!state.folder().join("id.plastic.part").exists());
+    // A kill in the middle of a write leaves a temporary file, which the next start clears away.
+    std::fs::write(state.folder().join(".synop-abc"), "x").unwrap();
+    let state = State::open(state.folder()).unwrap();
+    assert!(!state.folder().join(".synop-abc").exists());
+    state.forget("id", "");
+    state.close();
+    assert!(!folder.path().join("state").exists());
 }
