@@ -156,9 +156,8 @@ fn measure(bound: Bound) -> f64 {
             let mut weights = vec![0u8; 1 << 19];
             random.fill_bytes(&mut weights);
             let mut sums = vec![0i16; 1024];
-            let arch = pulp::Arch::new();
             best(weights.len() as f64, || {
-                arch.dispatch(|| dense_rows(&mut sums, &weights));
+                pulp::Arch::new().dispatch(DenseRows { sums: &mut sums, weights: &weights });
                 black_box(&mut sums);
             })
         }
@@ -173,9 +172,8 @@ fn measure(bound: Bound) -> f64 {
         }
         Bound::Stream => {
             let memory = vec![1u64; 1 << 25];
-            let arch = pulp::Arch::new();
             best((memory.len() * 8) as f64, || {
-                black_box(arch.dispatch(|| sum(&memory)));
+                black_box(pulp::Arch::new().dispatch(Sum(&memory)));
             })
         }
     }
@@ -209,6 +207,33 @@ fn dense_rows(sums: &mut [i16], weights: &[u8]) {
             let sum = i16::from(*a as i8) + i16::from(*b as i8) + i16::from(*c as i8) + i16::from(*d as i8);
             *s = s.wrapping_add(sum);
         }
+    }
+}
+
+/// [`dense_rows`], compiled for the widest vectors of the processor.
+struct DenseRows<'a> {
+    sums: &'a mut [i16],
+    weights: &'a [u8],
+}
+
+impl pulp::WithSimd for DenseRows<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: pulp::Simd>(self, _: S) {
+        dense_rows(self.sums, self.weights);
+    }
+}
+
+/// [`sum`], compiled alike.
+struct Sum<'a>(&'a [u64]);
+
+impl pulp::WithSimd for Sum<'_> {
+    type Output = u64;
+
+    #[inline(always)]
+    fn with_simd<S: pulp::Simd>(self, _: S) -> u64 {
+        sum(self.0)
     }
 }
 

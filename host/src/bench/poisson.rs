@@ -3,13 +3,12 @@
 //! A count is the number of thresholds that a uniform 32-bit number reaches, where the thresholds are the
 //! distribution function. Loops over neurons have no branches, so that they become vector instructions.
 
-use synop_core::draw::threefry2x32;
 use synop_core::store::Event;
 
 /// Largest count; for the rates here a larger one is rarer than 2^-32.
 const MOST: usize = 12;
 /// Blocks that are drawn at a time.
-const LANES: usize = 64;
+const LANES: usize = 16;
 
 /// Poisson sources, one per neuron, in groups of equal rate.
 #[derive(Clone, Debug)]
@@ -48,27 +47,26 @@ impl Poisson {
     pub fn draw(&self, tick: u64, counts: &mut Vec<i32>, events: &mut Vec<Event>) {
         // Two numbers of every block: even neurons, odd neurons.
         counts.resize(self.size.next_multiple_of(2 * LANES), 0);
-        let arch = pulp::Arch::new();
-        arch.dispatch(
-            #[inline(always)]
-            || self.fill(tick, counts),
-        );
-        events.clear();
-        let drawn = counts.iter().take(self.size).enumerate().filter(|(_, n)| **n != 0);
-        events.extend(drawn.map(|(i, n)| [i as i32, *n]));
+        pulp::Arch::new().dispatch(Fill { sources: self, tick, counts: &mut counts[..] });
+        // Every neuron writes, and only a count that is not zero moves on: no branch to guess.
+        events.resize(self.size + 1, [0, 0]);
+        let mut end = 0;
+        for (i, n) in counts.iter().take(self.size).enumerate() {
+            if let Some(e) = events.get_mut(end) {
+                *e = [i as i32, *n];
+            }
+            end += usize::from(*n != 0);
+        }
+        events.truncate(end);
     }
 
     #[inline(always)]
     fn fill(&self, tick: u64, counts: &mut [i32]) {
         for (chunk, out) in counts.chunks_exact_mut(2 * LANES).enumerate() {
-            let (mut even, mut odd) = ([0u32; LANES], [0u32; LANES]);
-            for j in 0..LANES {
-                let block = (chunk * LANES + j) as u32;
-                [even[j], odd[j]] = threefry2x32::<13>(self.key, [tick as u32, block]);
-            }
             // The two halves of a chunk take the two numbers of its blocks.
             let (left, right) = out.split_at_mut(LANES);
-            for (half, numbers) in [(left, even), (right, odd)] {
+            let (a, b) = blocks(self.key, tick as u32, (chunk * LANES) as u32);
+            for (half, numbers) in [(left, a), (right, b)] {
                 for (o, n) in half.iter_mut().zip(numbers) {
                     *o = n as i32;
                 }
@@ -88,9 +86,63 @@ impl Poisson {
     }
 }
 
+/// The counts of a tick, compiled for the widest vectors of the processor.
+struct Fill<'a> {
+    sources: &'a Poisson,
+    tick: u64,
+    counts: &'a mut [i32],
+}
+
+impl pulp::WithSimd for Fill<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: pulp::Simd>(self, _: S) {
+        self.sources.fill(self.tick, self.counts);
+    }
+}
+
+/// Consecutive blocks of Threefry-2x32 with 13 rounds, operation by operation for all of them: what
+/// [`synop_core::draw::threefry2x32`] gives one by one.
+#[inline(always)]
+fn blocks(key: [u32; 2], low: u32, first: u32) -> ([u32; LANES], [u32; LANES]) {
+    const TURNS: [u32; 13] = [13, 15, 26, 6, 17, 29, 16, 24, 13, 15, 26, 6, 17];
+    let keys = [key[0], key[1], 0x1BD1_1BDA ^ key[0] ^ key[1]];
+    let mut a = [low.wrapping_add(keys[0]); LANES];
+    let mut b = [0; LANES];
+    for (j, b) in (0..).zip(&mut b) {
+        *b = first.wrapping_add(j).wrapping_add(keys[1]);
+    }
+    for (round, turn) in TURNS.into_iter().enumerate() {
+        for (a, b) in a.iter_mut().zip(&mut b) {
+            *a = a.wrapping_add(*b);
+            *b = b.rotate_left(turn) ^ *a;
+        }
+        if round % 4 == 3 {
+            let n = round / 4 + 1;
+            let (x, y) = (keys[n % 3], keys[(n + 1) % 3].wrapping_add(n as u32));
+            for (a, b) in a.iter_mut().zip(&mut b) {
+                *a = a.wrapping_add(x);
+                *b = b.wrapping_add(y);
+            }
+        }
+    }
+    (a, b)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use synop_core::draw::threefry2x32;
+
+    #[test]
+    fn blocks_are_those_of_the_core() {
+        let key = [0x1234_5678, 0x9abc_def0];
+        let (a, b) = blocks(key, 77, 1_000);
+        for (j, (a, b)) in (1_000..).zip(a.into_iter().zip(b)) {
+            assert_eq!([a, b], threefry2x32::<13>(key, [77, j]));
+        }
+    }
 
     #[test]
     fn counts_have_the_mean_and_the_variance_of_the_distribution() {
