@@ -206,6 +206,14 @@ impl Array {
         }
     }
 
+    /// The most that all rows together can add to one sum: the converter's last code; without converter, all numbers.
+    pub fn most(&self) -> u64 {
+        match self.top {
+            0 => u64::MAX,
+            top => self.gain.of(i64::from(top)).unsigned_abs(),
+        }
+    }
+
     /// The most that a row can add to one sum for a payload of 1.
     pub fn row_bound(&self) -> u64 {
         let unit = u64::from(self.gain.mantissa);

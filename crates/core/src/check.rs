@@ -426,7 +426,10 @@ pub(crate) fn input_bound(image: &Image<'_>, piece: u32) -> Option<u32> {
             _ => source.payload_max,
         };
         let one = u64::from(port.row_bound) * u64::from(most);
-        bound = bound.checked_add(one.checked_mul(rows)?)?;
+        let all = one.checked_mul(rows)?;
+        // Within a tick a converter bounds what an array adds, however many rows are driven.
+        let last = image.array(port.device).filter(|_| !persists).map_or(u64::MAX, |array| array.most());
+        bound = bound.checked_add(all.min(last))?;
     }
     u32::try_from(bound).ok().filter(|b| *b < 1 << 31)
 }
