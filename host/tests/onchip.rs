@@ -84,13 +84,14 @@ fn the_bill_is_the_same_by_class_layer_core_and_tick() {
 
 #[test]
 fn doubling_a_price_in_the_chip_doubles_its_class_and_no_other() {
-    let chip = loihi(9);
+    let chip = loihi(1024);
     let mut dearer = chip.clone();
     if let Some(Entry::Price(p)) = dearer.prices.get_mut("hop_east") {
         (p.value, p.low, p.high) = (p.value * 2.0, p.low * 2.0, p.high * 2.0);
     }
-    let (_, before) = run(&chip, &Strategy::Automatic, Model::Simple);
-    let (_, after) = run(&dearer, &Strategy::Automatic, Model::Simple);
+    // Dealt over all cores, packets travel in every direction.
+    let (_, before) = run(&chip, &Strategy::RoundRobin, Model::Simple);
+    let (_, after) = run(&dearer, &Strategy::RoundRobin, Model::Simple);
     let (before, after) = (before.energy.unwrap(), after.energy.unwrap());
     assert!(before.by_class["hop_east"].nominal > 0.0);
     for (class, energy) in &before.by_class {
