@@ -213,6 +213,9 @@ pub const CASES: &[Case] = &[
     },
 ];
 
+/// Most neurons of a piece on one core: their sums take 40 KB.
+const TILE: usize = 10_000;
+
 /// A built network: its image, and what building took.
 #[derive(Debug)]
 pub struct Built {
@@ -231,7 +234,10 @@ pub struct Built {
 pub fn build(network: impl FnOnce() -> Network, cores: usize) -> Result<Built, Failure> {
     let (built, spent) = Spent::on(|| {
         let network = network();
-        let blob = write(&network, &Placement::spread(&network, cores));
+        // On one core, pieces whose sums fit the first cache; that also bounds what the writer holds at a time.
+        let placement =
+            if cores == 1 { Placement::tiled(&network, TILE) } else { Placement::spread(&network, cores) };
+        let blob = write(&network, &placement);
         (blob, network.synapse_count())
     });
     let (blob, synapses) = built;
