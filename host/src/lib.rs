@@ -5,6 +5,7 @@
 //! standard output; what it writes goes through [`files`], so that nothing is
 //! ever half-written; what goes wrong is a [`Failure`], which carries the exit code.
 
+pub mod activity;
 pub mod alignment;
 pub mod attractor;
 pub mod bench;

@@ -14,7 +14,7 @@
 //! Spikes are in the order of tick, population, neuron; `membranes`, where kept, are by tick, population and neuron
 //! (an empty row for a population without), after the tick, in units of which one is `unit` in the network's own numbers (1 where it is left out). The integer
 //! machine, the float twin and firmware write the same format; recordings of a framework (npy, npz, NIRData, CSV) are
-//! read into it. [`Trace::first_difference`] is what `synop compare` prints.
+//! read into it. [`Trace::compare`] is what `synop compare` prints.
 
 use std::path::Path;
 

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
+use crate::activity;
 use crate::chips::{self as compare_chips, Question};
 use crate::cli::{Common, warn};
 use crate::commands::{chips, compile::assumptions};
@@ -129,7 +130,8 @@ pub fn run(args: &Args, common: &Common) -> Result<(), Failure> {
     let events = ran.per_tick.iter().map(|t| t.events).sum();
     report.host = Some(meter.stop(events));
     if let Some(folder) = &common.out {
-        Page::new(report.clone()).write(folder)?;
+        let figures = activity::figures(&compiled, &ran, &inputs, &chip)?;
+        Page::new(report.clone()).figures(figures).write(folder)?;
     }
     if common.json {
         report.warnings.iter().for_each(warn);

@@ -11,7 +11,7 @@ use crate::{Failure, files};
 /// Run an experiment over a grid of values of its keys, in parallel, into one table
 ///
 /// With --out (or --state), every finished point is kept at once; after a kill at any moment the same command goes on
-/// from there, and its result is the same to the bit. The file may hold the grid itself, as lists in a table [sweep].
+/// from there, and its result is the same to the bit. The file may hold the grid itself, as lists in a table `[sweep]`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Values are written as in TOML, with bare words for strings and 1..5 for 1,2,3,4,5.
