@@ -18,7 +18,7 @@ pub fn stack_needed(image: &Image<'_>) -> u64 {
     match (crossbars, image.rule_count()) {
         (true, _) => 10_048,
         (false, 0) => 4608,
-        (false, _) => 6144,
+        (false, _) => 7680,
     }
 }
 /// Where the machinery of continuous integration puts a compiler for boards if rustup has none.
