@@ -1,5 +1,7 @@
 //! From the machine's counters to the cells that a bill prices.
 
+use std::collections::BTreeSet;
+
 use crate::local::TickWork;
 use crate::report::{Latency, PerStep};
 use synop_core::{Count, Image};
@@ -85,11 +87,13 @@ pub fn counts(counters: &[Vec<u64>], ticks: u64) -> crate::report::Counts {
     }
 }
 
-/// Operations if every input and weight were active: all pairs of every port, every tick.
+/// Operations if every input and weight were active: all pairs of every projection, every tick. A projection may
+/// have several ports between two pieces: one per delay, or per crossbar array.
 pub(crate) fn dense(image: &Image<'_>, target: u32, ticks: u64) -> u64 {
     let count = |piece: u32| image.piece(piece).map_or(0, |p| u64::from(p.count));
     let ports = (0..image.ports).filter_map(|i| image.port(i)).filter(|p| p.target == target && p.group == 0);
-    ports.map(|p| count(p.source) * count(target)).sum::<u64>() * ticks
+    let sources: BTreeSet<(u32, u32)> = ports.map(|p| (p.projection, p.source)).collect();
+    sources.iter().map(|(_, source)| count(*source) * count(target)).sum::<u64>() * ticks
 }
 
 /// Time of a run on one core that does one thing after the other: the sum of event latencies, and a barrier per
