@@ -1100,11 +1100,14 @@ impl Bank<'_, '_> {
                 bytemuck::try_cast_slice(held(port.nonzero as usize * 8, if one { 0 } else { rows * 4 }))
                     .unwrap_or(&[]);
             let changes = source.kind == Kind::Binary;
-            let (mut acs, mut macs) = (0u64, 0u64);
+            // Sums without a branch: this loop runs beside every row that is read.
+            let (mut all, mut acs) = (0u64, 0u64);
             for &[i, payload] in events {
                 let n = if one { u64::from(port.weight != 0) } else { u64::from(word(nonzero, i as usize)) };
-                *(if changes || payload.unsigned_abs() == 1 { &mut acs } else { &mut macs }) += n;
+                all += n;
+                acs += if changes | (payload.unsigned_abs() == 1) { n } else { 0 };
             }
+            let macs = all - acs;
             let width = if one { 1 } else { n as u64 };
             // A bit row stores only the synapses whose bit is set.
             let stored = if port.store == Store::Bits { acs + macs } else { width * events.len() as u64 };

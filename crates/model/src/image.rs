@@ -156,6 +156,8 @@ struct Writer<'n> {
     ports: Vec<PortDraft>,
     rows: Vec<u32>,
     segments: Vec<u32>,
+    /// Synapses of the longest segment.
+    longest: usize,
     /// Segments whose `extra` is relative to a core's plastic memory: (segment, core).
     plastic_segments: Vec<(usize, usize)>,
     data: Vec<u8>,
@@ -228,6 +230,7 @@ impl<'n> Writer<'n> {
             ports: Vec::new(),
             rows: Vec::new(),
             segments: Vec::new(),
+            longest: 0,
             plastic_segments: Vec::new(),
             data: Vec::new(),
             plastic: Plastic { per_core: vec![Vec::new(); cores] },
@@ -376,6 +379,7 @@ impl<'n> Writer<'n> {
             ("ports", self.ports.len(), PORTS_MAX),
             ("bytes of weights", self.data.len(), u32::MAX as usize),
             ("row segments", self.segments.len() / layout::SEGMENT_WORDS, u32::MAX as usize),
+            ("synapses from a neuron to a piece, of one delay", self.longest, u16::MAX as usize),
         ] {
             if found > expected {
                 return Err(BuildError::TooLarge { what, found, expected });
@@ -752,6 +756,7 @@ impl<'n> Writer<'n> {
     }
 
     fn segment(&mut self, port: usize, run: &[Synapse]) {
+        self.longest = self.longest.max(run.len());
         let draft = &mut self.ports[port];
         let (bits, weight) = (draft.words[4], draft.words[5] as i32);
         self.data.resize(self.data.len().next_multiple_of(4), 0);

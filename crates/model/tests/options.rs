@@ -91,3 +91,14 @@ fn a_refractory_neuron_leaks_on_only_if_it_is_told_to() {
     let leaks = Lif { leak_resting: true, ..soft };
     assert_eq!(trace(leaks, 1800, 5), [0, 800, 400, 200, 100]);
 }
+
+#[test]
+fn a_row_longer_than_its_length_field_is_refused_with_the_figure() {
+    let mut net = Network::default();
+    let input = net.add_population(Population::input("in", 1, 1));
+    let target = net.add_population(Population::lif("out", 7, 1, Lif::default()));
+    let row: Vec<(u32, i16)> = (0..70_000).map(|k| (k % 7, 1)).collect();
+    net.connect(input, target, 1, Synapses::Sparse { bits: 8, weight: 0, rows: Rows::from_lists(&[row]) });
+    let error = write(&net, &Placement::one_core(&net)).unwrap_err().to_string();
+    assert!(error.contains("70000") && error.contains("65535"), "{error}");
+}

@@ -34,7 +34,7 @@ Examples:
   synop firmware --list-boards
   synop firmware digits.image --board microbit --data digits --encode rate:25
   synop firmware digits.image --board all --data digits --encode rate:25 --limit 4 --json
-  synop firmware digits.image --board nrf52840 --data digits --encode rate:25 --emit elf -o digits.elf")]
+  synop firmware digits.image --board nrf52840 --input x.npy --emit elf -o digits.elf")]
 pub struct Args {
     /// An image of synop compile
     #[arg(required_unless_present = "list_boards")]
