@@ -284,7 +284,7 @@ fn words_that_are_no_rule_are_refused() {
         Rule::decode(&words)
     };
     assert_eq!(altered(0, good[0] + 1), Err(RuleError::Word(0)), "version");
-    assert_eq!(altered(0, good[0] | 3 << 24), Err(RuleError::Word(0)), "cadence");
+    assert_eq!(altered(0, good[0] | 4 << 24), Err(RuleError::Word(0)), "cadence");
     assert_eq!(altered(0, good[0] | 1 << 24), Err(RuleError::Word(1)), "every 0 ticks");
     assert_eq!(altered(4, 40_000), Err(RuleError::Word(4)), "bounds");
     assert_eq!(altered(5, DECLARED | 40_000), Err(RuleError::Word(5)), "decay above one");
