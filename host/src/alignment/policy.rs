@@ -356,6 +356,7 @@ mod tests {
         assert_eq!(played.rewards[..40], again.rewards);
 
         let learnt = learn_on_chip(10.0, &encoder, 1, 160).unwrap();
-        assert!(mean(&learnt.rewards[120..]) > 1.3 * mean(&learnt.rewards[..40]), "{:?}", learnt.rewards);
+        // Actions drawn at random keep the pole up for 22 steps in the mean.
+        assert!(mean(&learnt.rewards[40..]) > 2.0 * 22.0, "{:?}", learnt.rewards);
     }
 }

@@ -36,8 +36,9 @@ fn a_small_landscape_learns_resumes_and_does_not_depend_on_threads() {
         assert!(behaviour.accuracy > 0.5, "{point:?}");
         assert_eq!(point.switched.len(), 2);
         let own = point.switched.iter().find(|s| s.damping == point.trained[0]).unwrap();
-        assert_eq!(own.accuracy, behaviour.accuracy);
-        assert_eq!(point.flips[0].1, point.twin.accuracy);
+        // Shares of the same samples, divided in another order.
+        assert!((own.accuracy - behaviour.accuracy).abs() < 1e-12, "{point:?}");
+        assert!((point.flips[0].1 - point.twin.accuracy).abs() < 1e-12, "{point:?}");
         if let Some(machine) = &point.machine {
             assert!(machine.agreement > 0.97, "{}", machine.agreement);
             assert!((machine.behaviour.spikes / point.twin.spikes - 1.0).abs() < 0.02);
