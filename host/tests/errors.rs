@@ -95,7 +95,7 @@ const CASES: &[Case] = &[
         "run experiments/digits-local.toml --set network.weight_bits=-8",
     ),
     case("a sweep over a key that does not exist", "sweep experiments/digits-local.toml --set nothing=1,2"),
-    case("a board that does not exist", "firmware net.synopimg --board z80"),
+    case("an image that is not there", "firmware net.synopimg --board z80"),
 ];
 
 /// The parts of an error text.

@@ -183,7 +183,7 @@ fn ctrl_c_says_how_to_go_on_and_keeps_what_is_finished() {
 
 #[test]
 fn mnist_is_learnt_from_few_samples() {
-    let data = synop::cli::Common::default().data_dir();
+    let data = synop::testing::data_dir();
     if !data.join("mnist").is_dir() {
         return synop::testing::skip("no MNIST in the data folder");
     }

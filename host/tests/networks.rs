@@ -77,7 +77,12 @@ fn an_image_and_its_network_give_the_same_report_for_any_number_of_threads() {
         report
     });
     assert_eq!(reports[0], reports[1]);
-    assert_eq!(reports[0], reports[2]);
+    // An image was placed before: what placing took is not known of it any more.
+    let mut placed = reports.clone();
+    for report in &mut placed {
+        report.as_object_mut().unwrap().remove("mapping").expect("it says which core holds what");
+    }
+    assert_eq!(placed[0], placed[2]);
     let report = &reports[0];
     assert!(report["energy"]["total_j"]["nominal"].as_f64().unwrap() > 0.0);
     assert!(report["synops"]["effective"].as_u64() <= report["synops"]["stored"].as_u64());
