@@ -130,6 +130,8 @@ impl Adam {
                         let spans = &columns[k * BLOCK..k * BLOCK + inputs];
                         // a block's gradient lives in cache only: it is used at once
                         SCRATCH.with_borrow_mut(|gradient| {
+                            // padding must stay zero, whatever block the thread had before: it counts in roundings
+                            gradient.clear();
                             gradient.resize(values.len(), 0.0);
                             let out = gradient.as_mut_slice();
                             let (rows, entries) = (&own.delta, rows);
