@@ -100,7 +100,8 @@ fn poisson(c: &mut Criterion) {
 
 /// 10 of 256 plastic rows of 256 weights under a pair rule, in every tick.
 fn plastic(c: &mut Criterion) {
-    let rule = "rule pair { x1: tau 20 add 64; y1: tau 20 add 64; every tick; bounds -127 127
+    let rule =
+        "rule pair { x1: tau 20 add 64; y1: tau 20 add 64; every tick; rounding nearest; bounds -127 127
         dw = 2^-6*x1*y0 - 2^-6*y1*x0 }";
     let spec = RuleSpec::parse(rule).expect("a rule");
     let mut net = Network { rules: vec![spec.encode().expect("encodable")], ..Network::default() };
