@@ -5,7 +5,7 @@ use synop_cost::route::{self, Direction};
 
 use crate::Failure;
 use crate::input::Inputs;
-use crate::pipeline::{self, Compiled, Keep, Presented, Ran};
+use crate::pipeline::{self, Compiled, Keep, Ran, Spike};
 use crate::plot::{Bars, Heat, Raster, Xy};
 use crate::report::{Figure, Section};
 use crate::simd::Native;
@@ -25,21 +25,48 @@ pub fn figures(compiled: &Compiled, ran: &Ran, inputs: &Inputs, chip: &Chip) -> 
         let keep = Keep { spikes: true, membranes: true, largest: false };
         let sample = inputs.sample(0)?;
         let first = pipeline::present(compiled, image, &mut arena, &Native::detect(), 0, &sample, keep)?;
-        figures.push(raster(compiled, &first));
+        let populations: Vec<Drawn<'_>> = compiled
+            .populations
+            .iter()
+            .map(|p| Drawn { name: &p.name, size: p.size, has_membranes: !p.input })
+            .collect();
         figures.extend(rates(compiled, ran));
-        figures.extend(membranes(compiled, &first));
+        figures.extend(of_sample("the first sample", &populations, &first.spikes, &first.membranes));
     }
     figures.extend(mesh(compiled, ran, chip));
     figures.extend(ticks(ran));
     Ok(figures)
 }
 
-fn raster(compiled: &Compiled, first: &Presented) -> Figure {
-    let mut plot = Raster::new("Spikes of the first sample");
-    for (number, population) in (0u32..).zip(&compiled.populations) {
-        let own = first.spikes.iter().filter(|spike| spike.1 == number);
+/// A population as a figure shows it.
+#[derive(Debug, Clone, Copy)]
+pub struct Drawn<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// Its neurons.
+    pub size: usize,
+    /// Whether it has membranes to draw.
+    pub has_membranes: bool,
+}
+
+/// Raster and membranes of one sample: its spikes, and its membranes by tick, population and neuron.
+pub fn of_sample(
+    which: &str,
+    populations: &[Drawn<'_>],
+    spikes: &[Spike],
+    membranes: &[Vec<Vec<i32>>],
+) -> Vec<Figure> {
+    let mut figures = vec![raster(which, populations, spikes)];
+    figures.extend(traces(which, populations, spikes, membranes));
+    figures
+}
+
+fn raster(which: &str, populations: &[Drawn<'_>], spikes: &[Spike]) -> Figure {
+    let mut plot = Raster::new(&format!("Spikes of {which}"));
+    for (number, population) in (0u32..).zip(populations) {
+        let own = spikes.iter().filter(|spike| spike.1 == number);
         plot = plot.population(
-            &population.name,
+            population.name,
             population.size as u32,
             own.map(|&(tick, _, neuron, _)| (u64::from(tick), neuron)),
         );
@@ -64,27 +91,32 @@ fn rates(compiled: &Compiled, ran: &Ran) -> Option<Figure> {
 }
 
 /// Membranes of the busiest neurons of each population, in the image's units.
-fn membranes(compiled: &Compiled, first: &Presented) -> Vec<Figure> {
+fn traces(
+    which: &str,
+    populations: &[Drawn<'_>],
+    spikes: &[Spike],
+    membranes: &[Vec<Vec<i32>>],
+) -> Vec<Figure> {
     let mut figures = Vec::new();
-    for (number, population) in compiled.populations.iter().enumerate().filter(|(_, p)| !p.input) {
+    for (number, population) in populations.iter().enumerate().filter(|(_, p)| p.has_membranes) {
         let mut busy = vec![0u32; population.size];
-        for spike in first.spikes.iter().filter(|spike| spike.1 as usize == number) {
+        for spike in spikes.iter().filter(|spike| spike.1 as usize == number) {
             if let Some(count) = busy.get_mut(spike.2 as usize) {
                 *count += 1;
             }
         }
         let mut order: Vec<usize> = (0..population.size).collect();
         order.sort_by_key(|neuron| std::cmp::Reverse(busy[*neuron]));
-        let mut plot =
-            Xy::new(&format!("Membranes of {}", population.name), "tick", "membrane (image units)");
+        let title = format!("Membranes of {} in {which}", population.name);
+        let mut plot = Xy::new(&title, "tick", "membrane (image units)");
         for &neuron in order.iter().take(TRACED) {
-            let line = first.membranes.iter().enumerate().filter_map(|(tick, all)| {
+            let line = membranes.iter().enumerate().filter_map(|(tick, all)| {
                 let v = all.get(number)?.get(neuron)?;
                 Some((tick as f64, f64::from(*v)))
             });
             plot = plot.line(&format!("neuron {neuron}"), line);
         }
-        let note = "The first sample, after each tick; the neurons that spiked most.";
+        let note = "After each tick; the neurons that spiked most.";
         figures.push(Figure::new(Section::Activity, &plot, note));
     }
     figures

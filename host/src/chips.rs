@@ -120,7 +120,7 @@ fn on_arrays(
 fn one(q: &Question<'_>, common: &Common, name: &str, rates: Option<&[f64]>) -> Result<Report, Failure> {
     let chip = shipped::chip(name).map_err(Failure::bad_input)?;
     let bits = bits_on(&chip, q.bits);
-    let options = q.quantizer.options(bits, Some(q.inputs))?;
+    let options = q.quantizer.calibrate(q.network, Some(q.inputs))?.options(bits);
     let mut quantized = q.network.quantize(&options)?;
     let mut notes = Vec::new();
     if let Some(device) = &chip.weights.device {

@@ -15,10 +15,13 @@ mod trial;
 pub use trial::{Trial, digest};
 
 use crate::Failure;
+use crate::activity::{self, Drawn};
+use crate::pipeline::{self, Spike};
+use crate::report::Figure;
 use rand_core::{RngCore, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use serde::Serialize;
-use synop_core::{Count, Image, Kernels, Machine, Threefry, Unobserved};
+use synop_core::{Count, Image, Kernels, Machine, Observer, Threefry, Unobserved};
 use synop_device::wires::Wires;
 use synop_device::{Preset, Resolution};
 use synop_model::crossbar::{Converter, Crossbar, ENERGY_UNIT_J};
@@ -108,6 +111,8 @@ impl Bars {
 }
 
 /// Populations of the network, in the order of their pieces.
+/// Names of the populations, in the order of the network.
+const POPULATIONS: [&str; 4] = ["input", "error", "hidden", "readout"];
 const INPUT: u32 = 0;
 const ERROR: u32 = 1;
 const HIDDEN: u32 = 2;
@@ -297,6 +302,47 @@ pub struct Evaluation {
     pub counters: Vec<Vec<u64>>,
     /// Counters of each tick, summed over pieces: what a latency model sees.
     pub per_tick: Vec<TickWork>,
+    /// What the first sample did.
+    pub first: Watched,
+}
+
+/// What one sample did, tick by tick.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Watched {
+    /// Neurons of each population.
+    pub sizes: Vec<usize>,
+    /// All spikes.
+    pub spikes: Vec<Spike>,
+    /// Membranes by tick, population and neuron.
+    pub membranes: Vec<Vec<Vec<i32>>>,
+}
+
+impl Watched {
+    /// Raster and membranes.
+    pub fn figures(&self, which: &str) -> Vec<Figure> {
+        let neurons = |name: &str| name != POPULATIONS[INPUT as usize] && name != POPULATIONS[ERROR as usize];
+        let drawn: Vec<Drawn<'_>> = POPULATIONS
+            .iter()
+            .zip(&self.sizes)
+            .map(|(name, size)| Drawn { name, size: *size, has_membranes: neurons(name) })
+            .collect();
+        activity::of_sample(which, &drawn, &self.spikes, &self.membranes)
+    }
+}
+
+/// Keeps the spikes of a sample.
+struct Watch<'a> {
+    /// Population and first neuron of each piece.
+    pieces: &'a [(u32, u32)],
+    tick: u32,
+    spikes: &'a mut Vec<Spike>,
+}
+
+impl Observer for Watch<'_> {
+    fn spike(&mut self, _tick: u64, piece: u32, neuron: u32, payload: i32) {
+        let Some((population, first)) = self.pieces.get(piece as usize) else { return };
+        self.spikes.push((self.tick, *population, first + neuron, payload));
+    }
 }
 
 /// The work of one tick.
@@ -360,6 +406,27 @@ impl<'a, K: Kernels> Learner<'a, K> {
 
     fn step(&mut self) {
         self.machine.step(&self.kernels, &mut self.draws, &mut Unobserved);
+    }
+
+    /// A step whose spikes and membranes are kept.
+    fn watched_step(&mut self, seen: &mut Watched) {
+        let image = *self.machine.image();
+        let records: Vec<_> = (0..image.pieces).filter_map(|piece| image.piece(piece)).collect();
+        let pieces: Vec<(u32, u32)> = records.iter().map(|p| (p.population, p.population_first)).collect();
+        if seen.sizes.is_empty() {
+            seen.sizes = vec![0; POPULATIONS.len()];
+            for record in &records {
+                if let Some(size) = seen.sizes.get_mut(record.population as usize) {
+                    *size += record.count as usize;
+                }
+            }
+        }
+        let tick = seen.membranes.len() as u32;
+        let mut watch = Watch { pieces: &pieces, tick, spikes: &mut seen.spikes };
+        self.machine.step(&self.kernels, &mut self.draws, &mut watch);
+        let populations = 0..POPULATIONS.len() as u32;
+        let each = populations.map(|p| pipeline::gather(&records, p, |piece| self.machine.membranes(piece)));
+        seen.membranes.push(each.collect());
     }
 
     fn present(&mut self, drive: &Drive) -> Result<(), Failure> {
@@ -532,12 +599,15 @@ impl<'a, K: Kernels> Learner<'a, K> {
     pub fn evaluate(&mut self, samples: &Samples) -> Result<Evaluation, Failure> {
         let mut found = Evaluation { samples: samples.labels.len(), ..Evaluation::default() };
         let before = self.counters();
-        for (drive, label) in samples.drives.iter().zip(&samples.labels) {
+        for (number, (drive, label)) in samples.drives.iter().zip(&samples.labels).enumerate() {
             self.machine.rest();
             for values in drive.ticks() {
                 let start = self.work();
                 self.drive(INPUT, values)?;
-                self.step();
+                match number {
+                    0 => self.watched_step(&mut found.first),
+                    _ => self.step(),
+                }
                 found.per_tick.push(self.work().since(&start));
             }
             found.ticks += (drive.rows.len() * drive.repeat) as u64;

@@ -5,7 +5,8 @@
 use rayon::prelude::*;
 use serde_json::{Value, json};
 use synop_model::metrics::{Meter, Metrics};
-use synop_model::twin::Twin;
+use synop_model::quantize::{Activity, Spoken};
+use synop_model::twin::{Twin, TwinError};
 
 use crate::Failure;
 use crate::input::{Inputs, Sample};
@@ -33,6 +34,44 @@ pub struct Oracle {
     pub margin: f64,
 }
 
+/// A sample as the twin takes it: values per step and input.
+fn steps(twin: &Twin, sample: &Sample) -> Vec<Vec<Vec<f64>>> {
+    let widths: Vec<usize> = (0..twin.inputs().len()).map(|port| twin.input_len(port)).collect();
+    let width = widths.iter().sum();
+    let split = |tick: usize| {
+        let row = sample.row(tick, width);
+        let mut rest = row.as_slice();
+        let cut = |n: &usize| {
+            let (head, tail) = rest.split_at_checked(*n).unwrap_or((rest, &[]));
+            rest = tail;
+            head.to_vec()
+        };
+        widths.iter().map(cut).collect::<Vec<Vec<f64>>>()
+    };
+    (0..sample.ticks()).map(split).collect()
+}
+
+/// What each neuron of the twin says in a step, on the first `most` samples.
+///
+/// # Errors
+/// Bad input: a sample cannot be made or does not fit the network.
+pub fn activity(network: &NirNetwork, inputs: &Inputs, most: usize) -> Result<Activity, Failure> {
+    let refused = |error: TwinError| Failure::bad_input(error).file(&network.path);
+    let mut twin = Twin::new(&network.flat, &network.profile).map_err(refused)?;
+    let mut activity = Activity::default();
+    for number in 0..inputs.len().min(most) {
+        let mut spoken = Spoken::default();
+        twin.reset();
+        for step in steps(&twin, &inputs.sample(number)?) {
+            let ports: Vec<&[f64]> = step.iter().map(Vec::as_slice).collect();
+            twin.step(&ports).map_err(refused)?;
+            spoken.add(network.float.populations.iter().map(|p| twin.output(p.node)));
+        }
+        activity.samples.push(spoken);
+    }
+    Ok(activity)
+}
+
 struct One {
     answer: usize,
     spikes: Vec<Spike>,
@@ -47,7 +86,7 @@ struct One {
 /// # Errors
 /// Bad input: a sample cannot be made or does not fit the network.
 pub fn run(network: &NirNetwork, inputs: &Inputs, membranes: bool) -> Result<Oracle, Failure> {
-    let refused = |error: synop_model::twin::TwinError| Failure::bad_input(error).file(&network.path);
+    let refused = |error: TwinError| Failure::bad_input(error).file(&network.path);
     let twin = Twin::new(&network.flat, &network.profile).map_err(refused)?;
     let progress = Progress::new("samples in floats", inputs.len() as u64);
     let all: Result<Vec<One>, Failure> = (0..inputs.len())
@@ -89,20 +128,8 @@ fn one(
     meter: &mut Meter,
     sample: &Sample,
     membranes: bool,
-) -> Result<One, synop_model::twin::TwinError> {
-    let widths: Vec<usize> = (0..twin.inputs().len()).map(|port| twin.input_len(port)).collect();
-    let width = widths.iter().sum();
-    let split = |tick: usize| {
-        let row = sample.row(tick, width);
-        let mut rest = row.as_slice();
-        let cut = |n: &usize| {
-            let (head, tail) = rest.split_at_checked(*n).unwrap_or((rest, &[]));
-            rest = tail;
-            head.to_vec()
-        };
-        widths.iter().map(cut).collect::<Vec<Vec<f64>>>()
-    };
-    let steps: Vec<Vec<Vec<f64>>> = (0..sample.ticks()).map(split).collect();
+) -> Result<One, TwinError> {
+    let steps = steps(twin, sample);
     let populations = &network.float.populations;
     let readout = network.float.readouts.first().copied().unwrap_or(populations.len().saturating_sub(1));
     let spiking = |p: usize| populations[p].dynamics.as_ref().is_some_and(|d| d.threshold.is_some());

@@ -423,7 +423,7 @@ pub fn present(
 }
 
 /// What the pieces of a population hold, in the order of its neurons.
-fn gather<'a>(
+pub(crate) fn gather<'a>(
     records: &[synop_core::image::Piece],
     population: u32,
     of: impl Fn(u32) -> &'a [i32],

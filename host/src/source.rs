@@ -11,7 +11,7 @@ use synop_model::profile::{self, Profile};
 use synop_model::quantize::{self, Options, Quantized};
 
 use crate::input::{Inputs, Port};
-use crate::{Failure, files};
+use crate::{Failure, files, oracle};
 
 /// What a NIR file leaves open.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -97,7 +97,8 @@ pub struct QuantizeArgs {
     /// One unit per output channel instead of one per population
     #[arg(long)]
     pub per_channel: bool,
-    /// Choose the largest weight that is kept by the error instead of keeping all
+    /// Keep the largest weights only as far as that makes the error of the neurons' drive on the given input
+    /// less (without input: the error of the weights) instead of keeping all
     #[arg(long)]
     pub clip: bool,
     /// Bits of a decay's fraction
@@ -112,25 +113,43 @@ pub struct QuantizeArgs {
 }
 
 impl QuantizeArgs {
-    /// The quantiser's options, with the scale of the inputs taken from the data.
+    /// What data say to the quantiser: the scale of the inputs and, where weights may be clipped, what each
+    /// neuron of the float twin says on the first [`CALIBRATION`] samples.
     ///
     /// # Errors
-    /// Bad input: a sample cannot be made.
-    pub fn options(&self, bits: u32, inputs: Option<&Inputs>) -> Result<Options, Failure> {
+    /// Bad input: a sample cannot be made or does not fit the network.
+    pub fn calibrate(&self, network: &NirNetwork, inputs: Option<&Inputs>) -> Result<Calibration, Failure> {
         let mut options = Options {
             per_channel: self.per_channel,
             clip: self.clip,
             decay_bits: self.decay_bits,
             input_shift: self.input_shift,
             state_bits: self.state_bits,
-            ..Options::bits(bits)
+            ..Options::bits(8)
         };
         if let Some(inputs) = inputs {
             let (largest, whole) = inputs.range()?;
             let probe = [largest, if whole { 0.0 } else { 0.5f64.min(largest / 2.0) }];
             options.calibrate_inputs([probe.as_slice()]);
+            if self.clip {
+                options.activity = oracle::activity(network, inputs, CALIBRATION)?;
+            }
         }
-        Ok(options)
+        Ok(Calibration(options))
+    }
+}
+
+/// Samples of the input that calibrate clipped weights.
+pub const CALIBRATION: usize = 100;
+
+/// The quantiser's options but for the bits of a weight.
+#[derive(Debug, Clone)]
+pub struct Calibration(Options);
+
+impl Calibration {
+    /// The options of a width.
+    pub fn options(&self, bits: u32) -> Options {
+        Options { bits, ..self.0.clone() }
     }
 }
 

@@ -26,7 +26,7 @@ fn run(chip: &Chip, strategy: &Strategy, model: Model) -> (Ran, Report) {
     };
     let inputs = Inputs::load(&args, &common, &network.ports(), network.profile.dt).expect("digits");
     let quantizer = QuantizeArgs { decay_bits: 15, state_bits: 31, ..QuantizeArgs::default() };
-    let options = quantizer.options(8, Some(&inputs)).expect("options");
+    let options = quantizer.calibrate(&network, Some(&inputs)).expect("options").options(8);
     let quantized = network.quantize(&options).expect("integers");
     let compiled = pipeline::compile(&quantized.network, chip, strategy, model).expect("it fits");
     let (ran, _) = pipeline::run(&compiled, &inputs, Keep::default(), |_, _, _| Ok(())).expect("it runs");

@@ -16,6 +16,23 @@
 //! * [`route`]: dimension-order routes on the mesh, multicast trees, link loads.
 //! * [`latency`]: three models of how long a tick takes.
 //! * [`Bill`]: energy per class, population and core; refused where a used class has no price.
+//!
+//! # Example
+//!
+//! A thousand synaptic events and ten neuron updates of one population on the first core of a chip:
+//!
+//! ```
+//! use synop_cost::{Bill, Cell, Counts, Run, shipped};
+//!
+//! let chip = shipped::chip("loihi1-published")?;
+//! let counts = Counts { ticks: 1, synaptic_events: 1000, synaptic_effective: 1000, soma_updates: 10, ..Counts::default() };
+//! let cell = Cell { population: "hidden".into(), neurons: 10, counts, ..Cell::default() };
+//! let bill = Bill::of(&chip, &[cell], &Run::default());
+//! let energy = bill.dynamic_j.expect("this chip has a price for both classes");
+//! assert!(energy.low <= energy.nominal && energy.nominal <= energy.high);
+//! assert!(bill.lines.iter().all(|line| line.count == 0 || !line.source.is_empty()));
+//! # Ok::<(), synop_cost::CostError>(())
+//! ```
 #![forbid(unsafe_code)]
 
 mod bill;

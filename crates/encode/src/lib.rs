@@ -20,6 +20,26 @@
 //! * [`lif`]: a float leaky integrate-and-fire layer, the oracle for encoded drives.
 //!
 //! Everything here is float and runs on the host, before the image and its integers begin.
+//!
+//! # Example
+//!
+//! ```
+//! use synop_encode::{Encoded, EncoderSpec};
+//!
+//! // Two features become trajectories of three variables each, five ticks long.
+//! let mixed: EncoderSpec = "mixed:5,damping=10,clip=8".parse()?;
+//! assert_eq!((mixed.ticks(), mixed.channels(2)), (5, 6));
+//! let samples = mixed.encode(&[0.3, -0.7], 2, 1, 0)?;
+//! let Some(Encoded::Signal(signal)) = samples.first() else { panic!("a trajectory is a signal") };
+//! assert_eq!(signal.tick(0).len(), 6);
+//!
+//! // A rate code: the stronger feature spikes more often.
+//! let rate: EncoderSpec = "rate:25".parse()?;
+//! let Encoded::Events(events) = &rate.encode(&[0.2, 0.8], 2, 1, 0)?[0] else { panic!("a rate is spikes") };
+//! let spikes = |neuron| events.all().iter().filter(|e| e.neuron == neuron).count();
+//! assert!(spikes(1) > spikes(0));
+//! # Ok::<(), synop_encode::EncodeError>(())
+//! ```
 
 #![forbid(unsafe_code)]
 

@@ -23,8 +23,10 @@ pub struct Options {
     pub bits: u32,
     /// One unit per output channel instead of one per population.
     pub per_channel: bool,
-    /// Choose the largest weight that is kept by its error instead of keeping all.
+    /// Choose the largest weight that is kept by the error of the drive ([`Activity`]) instead of keeping all.
     pub clip: bool,
+    /// What the sources of the weights do, from data; without it all speak alike.
+    pub activity: Activity,
     /// Bits of the decay's fraction: 15 or 31.
     pub decay_bits: u32,
     /// A membrane unit is a weight unit × 2^−shift.
@@ -47,6 +49,7 @@ impl Options {
             bits,
             per_channel: false,
             clip: false,
+            activity: Activity::default(),
             decay_bits: 15,
             input_shift: 0,
             state_bits: 31,
@@ -71,6 +74,76 @@ impl Options {
             self.input_scale = 255.0 / largest;
             self.input_max = 255;
         }
+    }
+}
+
+/// What each neuron of a network says in a step, measured on samples of data.
+///
+/// With it a clipped unit is the one that makes the mean square error of the drive least. A neuron i with weight
+/// errors Δw, threshold error Δθ and decay a averages its input over about 1/l steps, l = max(1 − a, 1/T) for samples
+/// of T steps; its sources j have means m_sj on sample s and variances v_j within a sample:
+///
+/// ```text
+/// E_i = mean over s of (Σ_j Δw_ij m_sj − l Δθ_i)² + l/(2 − l) · Σ_j Δw_ij² v_j
+/// ```
+///
+/// l Δθ is the drive that holds a membrane at the rounded threshold instead of the true one; l/(2 − l) is what a
+/// leaky mean leaves of the variance of independent steps. Means per sample matter because the sources of a large
+/// weight tend to speak together.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Activity {
+    /// Samples that were measured; none: nothing is known of the data.
+    pub samples: Vec<Spoken>,
+}
+
+/// What each neuron said during one sample.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Spoken {
+    /// Steps of the sample.
+    pub steps: u32,
+    /// Per population and neuron: sums over the steps of the output and of its square.
+    pub sums: Vec<Vec<(f32, f32)>>,
+}
+
+impl Spoken {
+    /// Adds the outputs of all populations in one step.
+    pub fn add<'a>(&mut self, populations: impl IntoIterator<Item = &'a [f64]>) {
+        self.steps += 1;
+        for (p, outputs) in populations.into_iter().enumerate() {
+            if self.sums.len() <= p {
+                self.sums.push(vec![(0.0, 0.0); outputs.len()]);
+            }
+            for (sum, x) in self.sums[p].iter_mut().zip(outputs) {
+                *sum = (sum.0 + *x as f32, sum.1 + (x * x) as f32);
+            }
+        }
+    }
+
+    /// Mean of a neuron's output, and of its square.
+    fn moments(&self, population: usize, neuron: usize) -> (f64, f64) {
+        let (sum, square) =
+            self.sums.get(population).and_then(|p| p.get(neuron)).copied().unwrap_or_default();
+        let steps = f64::from(self.steps.max(1));
+        (f64::from(sum) / steps, f64::from(square) / steps)
+    }
+}
+
+impl Activity {
+    /// A neuron's mean on each sample, and its variance within one. Where nothing is known all speak alike, in no
+    /// common direction.
+    fn source(&self, population: usize, neuron: usize) -> (Vec<f64>, f64) {
+        if self.samples.is_empty() {
+            return (vec![0.0], 1.0);
+        }
+        let moments: Vec<(f64, f64)> = self.samples.iter().map(|s| s.moments(population, neuron)).collect();
+        let variance: f64 = moments.iter().map(|(mean, square)| (square - mean * mean).max(0.0)).sum();
+        (moments.iter().map(|m| m.0).collect(), variance / moments.len() as f64)
+    }
+
+    /// Mean steps of a sample: how long an integrator without a leak remembers.
+    fn steps(&self) -> f64 {
+        let steps: u32 = self.samples.iter().map(|s| s.steps).sum();
+        f64::from(steps) / self.samples.len().max(1) as f64
     }
 }
 
@@ -164,17 +237,16 @@ pub fn quantize(network: &FloatNetwork, options: &Options) -> Result<Quantized, 
         if graded && inputs != 0 && inputs != incoming.len() {
             return Err(QuantizeError::MixedInput(population.name.clone()));
         }
-        let scale = if inputs > 0 { options.input_scale } else { 1.0 };
         let layer = Layer {
             name: &population.name,
             shape: &population.shape,
             dynamics,
             incoming: &incoming,
+            input_scale: if inputs > 0 { options.input_scale } else { 1.0 },
             options,
         };
         let weight_units = layer.weight_units()?;
-        let state_units: Vec<f64> =
-            weight_units.iter().map(|u| u / scale / f64::from(1u32 << options.input_shift)).collect();
+        let state_units: Vec<f64> = weight_units.iter().map(|u| u / layer.state_scale()).collect();
         let lif = layer.lif(&state_units);
         out.layers.push(layer.report(&weight_units, &state_units, &lif));
         layer.warn(&lif, &mut out.warnings);
@@ -221,6 +293,8 @@ struct Layer<'a> {
     shape: &'a [usize],
     dynamics: &'a Dynamics,
     incoming: &'a [&'a FloatProjection],
+    /// Integers per 1.0 of what reaches it.
+    input_scale: f64,
     options: &'a Options,
 }
 
@@ -272,22 +346,72 @@ impl Layer<'_> {
         }
         let mut units: Vec<f64> = largest.iter().map(|m| m / self.most_weight()).collect();
         if self.options.clip {
-            for (channel, unit) in units.iter_mut().enumerate() {
-                *unit = self.best_unit(channel, *unit);
-            }
+            self.clip(&mut units);
         }
         Ok((0..size).map(|n| units[self.channel(n)]).collect())
     }
 
-    /// The unit that makes the squared error of a channel's weights least, among clips from all
-    /// down to half of the largest weight.
-    fn best_unit(&self, channel: usize, unit: f64) -> f64 {
-        let error = |unit: f64| -> f64 {
-            let weights = self.weights().filter(|(t, _)| self.channel(*t) == channel);
-            weights.map(|(_, w)| (w - unit * f64::from(round(w / unit, self.most_weight()))).powi(2)).sum()
+    /// Makes each channel's unit the one of the least error of the drive, among clips from the largest weight
+    /// down to a twentieth of it.
+    fn clip(&self, units: &mut [f64]) {
+        let full = units.to_vec();
+        let mut least = vec![f64::INFINITY; units.len()];
+        for k in (1..=20).rev() {
+            let tried: Vec<f64> = full.iter().map(|unit| unit * f64::from(k) / 20.0).collect();
+            for (channel, error) in self.drive_errors(&tried).into_iter().enumerate() {
+                if error < least[channel] {
+                    (units[channel], least[channel]) = (tried[channel], error);
+                }
+            }
+        }
+    }
+
+    /// Mean square error of the drive ([`Activity`]) of each channel's neurons under its unit.
+    fn drive_errors(&self, units: &[f64]) -> Vec<f64> {
+        let size: usize = self.shape.iter().product();
+        let activity = &self.options.activity;
+        let samples = activity.samples.len().max(1);
+        let leak = |n: usize| {
+            let decay = self.dynamics.decay.get(n).copied().unwrap_or(0.0);
+            (1.0 - decay).max(1.0 / activity.steps().max(1.0)).min(1.0)
         };
-        let tried = (10..=20).rev().map(|k| unit * f64::from(k) / 20.0);
-        tried.map(|u| (error(u), u)).min_by(|a, b| a.0.total_cmp(&b.0)).map_or(unit, |(_, u)| u)
+        let mut spread = vec![0f64; size];
+        // Per neuron, its samples together.
+        let mut shift = vec![0f64; size * samples];
+        for (n, shift) in shift.chunks_exact_mut(samples).enumerate() {
+            if let Some(threshold) = self.dynamics.threshold.as_ref().and_then(|t| t.get(n))
+                && !activity.samples.is_empty()
+            {
+                let unit = units[self.channel(n)] / self.state_scale();
+                let off = f64::from(round(threshold / unit, MOST_STATE)) * unit - threshold;
+                shift.fill(-leak(n) * off);
+            }
+        }
+        for projection in self.incoming {
+            for (source, row) in projection.rows.iter().enumerate() {
+                let (means, variance) = activity.source(projection.source, source);
+                for (target, _, w) in row {
+                    let target = *target as usize;
+                    let unit = units[self.channel(target)];
+                    let off = f64::from(round(w / unit, self.most_weight())) * unit - w;
+                    spread[target] += off * off * variance;
+                    for (shift, mean) in shift[target * samples..].iter_mut().zip(&means) {
+                        *shift += off * mean;
+                    }
+                }
+            }
+        }
+        let mut errors = vec![0f64; units.len()];
+        for (n, shift) in shift.chunks_exact(samples).enumerate() {
+            let common: f64 = shift.iter().map(|x| x * x).sum();
+            errors[self.channel(n)] += common / samples as f64 + leak(n) / (2.0 - leak(n)) * spread[n];
+        }
+        errors
+    }
+
+    /// Membrane units per weight unit.
+    fn state_scale(&self) -> f64 {
+        self.input_scale * f64::from(1u32 << self.options.input_shift)
     }
 
     fn weights(&self) -> impl Iterator<Item = (usize, f64)> + '_ {

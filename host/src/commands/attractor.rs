@@ -67,7 +67,7 @@ Examples:
         self_coupling: Vec<f64>,
         /// Also on the integer machine, with couplings of these widths
         #[arg(long, value_delimiter = ',', value_name = "BITS",
-            value_parser = clap::value_parser!(u32).range(2..=16))]
+            allow_negative_numbers = true, value_parser = clap::value_parser!(u32).range(2..=16))]
         bits: Vec<u32>,
     },
     /// Typical and largest local entropy against distance

@@ -38,7 +38,7 @@ pub struct Args {
     #[arg(long, default_value = "loihi1", value_name = "CHIP")]
     chip: String,
     /// Bits of a weight [default: 8, or as many as the chip stores]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = clap::value_parser!(u32).range(2..=16))]
     bits: Option<u32>,
     /// Write the image itself, or source that holds it
     #[arg(long, default_value = "image", value_parser = ["image", "rust", "c"], value_name = "FORM")]
@@ -74,7 +74,8 @@ pub fn run(args: &Args, common: &Common) -> Result<(), Failure> {
         true => Some(Inputs::load(&args.input, common, &network.ports(), network.profile.dt)?),
         false => None,
     };
-    let options = args.quantizer.options(weight_bits(args.bits, &chip)?, inputs.as_ref())?;
+    let bits = weight_bits(args.bits, &chip)?;
+    let options = args.quantizer.calibrate(&network, inputs.as_ref())?.options(bits);
     let quantized = network.quantize(&options)?;
     let strategy = args.place.strategy()?;
     let compiled = pipeline::compile(&quantized.network, &chip, &strategy, Model::Detailed)

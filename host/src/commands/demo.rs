@@ -6,7 +6,7 @@ use crate::data;
 use crate::experiment::Checkpoint;
 use crate::local::{Drive, Evaluation, Samples, Setup, Trial};
 use crate::progress::Progress;
-use crate::report::{Meter, Page, Report};
+use crate::report::{Figure, Meter, Page, Report};
 use crate::table::{Cell, Table};
 use rayon::prelude::*;
 use serde_json::{Value, json};
@@ -74,11 +74,25 @@ pub fn run(args: &Args, common: &Common) -> Result<(), Failure> {
     let outcomes: Result<Vec<Outcome>, Failure> =
         common.in_pool(|| plans.par_iter().map(one).collect::<Result<Vec<_>, _>>())?;
     progress.finish();
-    let report = assemble(args, common, outcomes?, &meter);
+    let outcomes = outcomes?;
+    let figures = figures(&outcomes);
+    let report = assemble(args, common, outcomes, &meter);
     if let Some(folder) = &common.out {
-        Page::new(report.clone()).write(folder)?;
+        Page::new(report.clone()).figures(figures).write(folder)?;
     }
     common.print(&report, || text(&report))
+}
+
+/// Raster and membranes of the first held-out digit in each mode, for the first seed.
+fn figures(outcomes: &[Outcome]) -> Vec<Figure> {
+    // A run with frozen hidden weights follows each run that learns.
+    let learnt = outcomes.iter().step_by(2).take(MODES.len());
+    learnt
+        .zip(MODES)
+        .flat_map(|(outcome, (mode, _))| {
+            outcome.evaluation.first.figures(&format!("the first held-out digit, {mode} mode"))
+        })
+        .collect()
 }
 
 /// Digits as drives of the network.

@@ -38,7 +38,7 @@ pub struct Args {
     #[arg(long, default_value = "loihi1", value_name = "CHIP")]
     chip: String,
     /// Bits of a weight [default: 8, or as many as the chip stores]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = clap::value_parser!(u32).range(2..=16))]
     bits: Option<u32>,
     /// Map and run the network on every shipped chip, in its own stores, and print one table
     #[arg(long, conflicts_with_all = ["trace", "membranes"])]
@@ -80,7 +80,8 @@ pub fn run(args: &Args, common: &Common) -> Result<(), Failure> {
             if args.compare_chips {
                 return compare(args, common, &network, &inputs, meter);
             }
-            let options = args.quantizer.options(weight_bits(args.bits, &chip)?, Some(&inputs))?;
+            let bits = weight_bits(args.bits, &chip)?;
+            let options = args.quantizer.calibrate(&network, Some(&inputs))?.options(bits);
             let quantized = network.quantize(&options)?;
             warnings.extend(network.warnings.iter().cloned());
             warnings.extend(quantized.warnings.iter().cloned());

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use synop_core::Count;
 use synop_cost::latency::Model;
 use synop_model::placement::Strategy;
+use synop_model::quantize::Options;
 
 use crate::Failure;
 use crate::cli::{Common, warn};
@@ -16,7 +17,7 @@ use crate::oracle::{self, Agreement, Oracle};
 use crate::pipeline::{self, Compiled, Keep, Ran};
 use crate::plot::Xy;
 use crate::report::{Meter, Page, Report, Section};
-use crate::source::{Network, NirNetwork, ProfileArgs, QuantizeArgs};
+use crate::source::{CALIBRATION, Network, NirNetwork, ProfileArgs, QuantizeArgs};
 use crate::table::{Cell, Table};
 use crate::trace::{self, Trace};
 
@@ -34,7 +35,8 @@ pub struct Args {
     /// A NIR file
     network: PathBuf,
     /// Bit widths of a weight, sign included
-    #[arg(long, value_delimiter = ',', default_value = "16,8,6,4,3,2", value_name = "N,N,...")]
+    #[arg(long, value_delimiter = ',', default_value = "16,8,6,4,3,2", value_name = "N,N,...",
+        allow_negative_numbers = true, value_parser = clap::value_parser!(u32).range(2..=16))]
     bits: Vec<u32>,
     /// Write float.trace.json and one intN.trace.json per width to this folder (see synop compare)
     #[arg(long, value_name = "DIR")]
@@ -74,9 +76,14 @@ pub fn run(args: &Args, common: &Common) -> Result<(), Failure> {
     report.profile.extend(inputs.facts.clone());
     report.profile.insert("chip".into(), json!(called));
     report.warnings.extend(network.warnings.iter().cloned());
+    let calibration = args.quantizer.calibrate(&network, Some(&inputs))?;
+    if args.quantizer.clip {
+        let samples = inputs.len().min(CALIBRATION);
+        report.profile.insert("calibration".into(), json!(format!("clipped on the first {samples} samples")));
+    }
     let mut events = 0;
     for bits in &args.bits {
-        let (run, ran) = width(*bits, args, common, &network, &inputs, &oracle, &chip)?;
+        let (run, ran) = width(&calibration.options(*bits), args, common, &network, &inputs, &oracle, &chip)?;
         events += ran.per_tick.iter().map(|t| t.events).sum::<u64>();
         report.runs.push(run);
     }
@@ -96,7 +103,7 @@ pub fn run(args: &Args, common: &Common) -> Result<(), Failure> {
 
 /// One bit width: quantised, run, compared with the twin.
 fn width(
-    bits: u32,
+    options: &Options,
     args: &Args,
     common: &Common,
     network: &NirNetwork,
@@ -105,7 +112,7 @@ fn width(
     chip: &synop_cost::Chip,
 ) -> Result<(Report, Ran), Failure> {
     let meter = Meter::start(common.threads());
-    let quantized = network.quantize(&args.quantizer.options(bits, Some(inputs))?)?;
+    let quantized = network.quantize(options)?;
     let compiled = pipeline::compile(&quantized.network, chip, &Strategy::Automatic, Model::Detailed)
         .map_err(|f| f.file(&args.network))?;
     let keep = Keep { spikes: true, membranes: args.membranes, largest: true };
@@ -119,7 +126,7 @@ fn width(
         })
     })??;
     let mut report = pipeline::report(&compiled, &ran, inputs, chip, common.seed())?;
-    report.label = format!("int{bits}");
+    report.label = format!("int{}", options.bits);
     let mut agreement = Agreement::default();
     let mut trace = Trace::of(&compiled, &report.label);
     for (one, sample) in each {
@@ -211,6 +218,14 @@ fn layer_value(run: &Report, population: &str, key: &str) -> Option<f64> {
 
 fn page(report: &Report, network: &NirNetwork) -> Page {
     let task = |run: &Report, key: &str| run.task.as_ref()?.more.get(key)?.as_f64();
+    let percent = |x: Option<f64>| Some(x? * 100.0);
+    let accuracy = points(report, |run| percent(run.task.as_ref()?.accuracy));
+    let floats = percent(report.more["float"]["accuracy"].as_f64());
+    let ends = accuracy.first().zip(accuracy.last());
+    let twin = ends.zip(floats).map(|((first, last), floats)| vec![(first.0, floats), (last.0, floats)]);
+    let accuracy = Xy::new("Accuracy", "weight bits", "right answers (%)")
+        .line("integers", accuracy)
+        .line("floats", twin.unwrap_or_default());
     let agreement = Xy::new("Agreement with the float twin", "weight bits", "share (%)")
         .line("decisions", points(report, |run| Some(run.task.as_ref()?.agreement? * 100.0)))
         .line("spikes", points(report, |run| Some(task(run, "spike_agreement")? * 100.0)));
@@ -220,13 +235,20 @@ fn page(report: &Report, network: &NirNetwork) -> Page {
         let twin = points(report, |run| layer_value(run, &population.name, "float_rate"));
         rates = rates.line(&population.name, integer).line(&format!("{} in floats", population.name), twin);
     }
-    Page::new(report.clone())
-        .figure(
+    let mut page = Page::new(report.clone());
+    if floats.is_some() {
+        page = page.figure(
             Section::Results,
-            &agreement,
-            "Share of samples with the same decision, and of spikes that both have.",
-        )
-        .figure(Section::Activity, &rates, "A layer whose rate falls to zero is dead at that width.")
+            &accuracy,
+            "Share of right answers at each width; the float twin beside it.",
+        );
+    }
+    page.figure(
+        Section::Results,
+        &agreement,
+        "Share of samples with the same decision, and of spikes that both have.",
+    )
+    .figure(Section::Activity, &rates, "A layer whose rate falls to zero is dead at that width.")
 }
 
 fn text(report: &Report, inputs: &Inputs) -> String {

@@ -11,7 +11,7 @@ use synop_encode::{Encoded, EncoderSpec, Scale};
 use super::{Context, Experiment, Outcome, Whole};
 use crate::Failure;
 use crate::data::{self, Dataset};
-use crate::local::{Drive, Samples, Setup, Trial};
+use crate::local::{Drive, Evaluation, Samples, Setup, Trial};
 use crate::plot::Xy;
 use crate::report::{Figure, Section};
 
@@ -180,7 +180,9 @@ impl Experiment for LocalLearning {
             figure = figure.line(name, points);
         }
         let mut runs = runs.into_iter();
-        let Some((mut report, _)) = runs.next() else { return Err(Failure::work("no learner ran")) };
+        let Some((mut report, Evaluation { first, .. })) = runs.next() else {
+            return Err(Failure::work("no learner ran"));
+        };
         report.label = String::new();
         if let (Some(task), Some((_, frozen))) = (&mut report.task, runs.next()) {
             task.more.insert("accuracy_frozen_hidden".into(), json!(frozen.accuracy()));
@@ -195,7 +197,8 @@ impl Experiment for LocalLearning {
         ];
         report.profile = pairs.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
         let note = "Share of training samples that were classified rightly when they were shown.";
-        Ok(Outcome::from(report).figure(Figure::new(Section::Learning, &figure, note)))
+        let outcome = Outcome::from(report).figure(Figure::new(Section::Learning, &figure, note));
+        Ok(first.figures("the first test sample").into_iter().fold(outcome, Outcome::figure))
     }
 }
 

@@ -5,14 +5,11 @@ use sha2::{Digest, Sha256};
 use synop_cost::{Bill, Chip, Run};
 use synop_model::crossbar::ENERGY_UNIT_J;
 
-use super::{Evaluation, Learner, Samples, Setup};
+use super::{Evaluation, Learner, POPULATIONS, Samples, Setup};
 use crate::experiment::Checkpoint;
 use crate::report::{Image, Report, SynOps, Task, Training};
 use crate::simd::Native;
 use crate::{Failure, ledger};
-
-/// Names of the populations, in the order of the network.
-const POPULATIONS: [&str; 4] = ["input", "error", "hidden", "readout"];
 
 /// What is learnt from and what is asked.
 #[derive(Debug, Clone, Copy)]
