@@ -463,7 +463,7 @@ impl<'a, K: Kernels> Learner<'a, K> {
         self.step();
         self.machine.set_third_factor(READOUT_RULE, rate);
         self.machine.set_third_factor(HIDDEN_RULE, if self.setup.plastic_hidden { rate } else { 0 });
-        self.machine.learn_sample(&mut self.draws);
+        self.machine.learn_sample_by(&self.kernels, &mut self.draws);
         Ok(right)
     }
 

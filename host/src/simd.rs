@@ -12,6 +12,10 @@
 //! * prefetches never fault, whatever the address.
 #![allow(unsafe_code)]
 
+#[cfg(target_arch = "x86_64")]
+mod pulses;
+
+use synop_core::crossbar::{Pulsed, Pulsing};
 use synop_core::neuron::{BLOCK, Outcome, Params, State};
 use synop_core::store::{self, Event, Kernels, Matrix, Portable, RunOutcome, SparseRow};
 
@@ -151,6 +155,16 @@ impl Kernels for Native {
             #[cfg(target_arch = "x86_64")]
             Level::Avx2 => unsafe { x86::lif_run_2(params, state, out) },
             _ => Portable.lif_run(params, state, out),
+        }
+    }
+
+    #[inline]
+    fn pulse(&self, row: Pulsing<'_, '_>) -> Pulsed {
+        match self.level {
+            // SAFETY: the level says that the processor has the features.
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx512 => unsafe { pulses::pulse_512(row) },
+            _ => Portable.pulse(row),
         }
     }
 

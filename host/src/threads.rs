@@ -264,7 +264,7 @@ impl Worker<'_, '_> {
                 self.exchange(0..1, |s| s == stage);
                 self.machine.deliver_at_once(stage, kernels);
             }
-            self.machine.finish::<K, _>(draws);
+            self.machine.finish(kernels, draws);
         }
         result
     }

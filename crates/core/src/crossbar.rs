@@ -21,6 +21,7 @@
 
 use crate::device::{self, DEVICES, DeviceClass, Direction, Instance, PAIR_STRIDE, Purpose};
 use crate::draw::Draws;
+use crate::store::Kernels;
 
 /// How two devices make one weight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,8 +87,50 @@ pub struct Memory<'a> {
     pub charge: &'a mut [u64],
     /// Two per column.
     pub scratch: &'a mut [u64],
-    /// One per device, by [`Crossbar::instances`], or none: what distinguishes each is then found anew at each pulse.
-    pub instances: &'a [Instance],
+}
+
+/// Columns of a row of pairs that a kernel may pulse: see [`Kernels::pulse`]. Nothing here drifts, and no pair is reset.
+#[derive(Debug)]
+pub struct Pulsing<'r, 'a> {
+    /// What the devices are.
+    pub class: &'r DeviceClass<'a>,
+    /// Key of the draws of devices, by [`Draws::threefry_key`].
+    pub key: [u32; 2],
+    /// Both devices of a pair take pulses, in opposite directions; else only plus.
+    pub both: bool,
+    /// Conductance of state 0, as [`Wires::pedestal`].
+    pub pedestal: i32,
+    /// Number of the first column's plus device, even.
+    pub number: u32,
+    /// Pulses per column, up if positive.
+    pub counts: &'r [i32],
+    /// Two per column.
+    pub states: &'r mut [u32],
+    /// Two per column.
+    pub pulses: &'r mut [u32],
+    /// Two per column where wires resist, else none.
+    pub factors: &'r [u16],
+    /// One per column.
+    pub matrix: &'r mut [i16],
+}
+
+/// What a kernel did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pulsed {
+    /// The leading columns that it has seen to.
+    pub columns: usize,
+    /// Up pulses.
+    pub up: u64,
+    /// Down pulses.
+    pub down: u64,
+    /// Σ (conductance before + after) over up pulses, in states.
+    pub charge_up: u64,
+    /// The same over down pulses.
+    pub charge_down: u64,
+    /// What the row's charge has gained, modulo 2^64.
+    pub gained: u64,
+    /// What became of the read matrix.
+    pub changes: Changes,
 }
 
 /// What a crossbar has done; energies follow by the host's prices per unit.
@@ -227,7 +270,6 @@ impl<'a> Crossbar<'a> {
             && memory.matrix.len() == devices / 2
             && memory.charge.len() == shape.rows
             && memory.scratch.len() == 2 * shape.columns
-            && (memory.instances.is_empty() || memory.instances.len() == devices)
             && u64::from(shape.row_devices) >= 2 * shape.columns as u64
             && (u64::from(shape.first_device) + shape.rows as u64 * u64::from(shape.row_devices))
                 <= u64::from(device::MOST_DEVICES) + u64::from(shape.row_devices);
@@ -312,7 +354,14 @@ impl<'a> Crossbar<'a> {
 
     /// Pulses the weights of a row, each by its own count, up if positive: equal to [`pulse`](Self::pulse) one by one,
     /// faster.
-    pub fn pulse_row(&mut self, row: usize, counts: &[i32], now: u32, draws: &mut impl Draws) -> Changes {
+    pub fn pulse_row<K: Kernels>(
+        &mut self,
+        row: usize,
+        counts: &[i32],
+        now: u32,
+        kernels: &K,
+        draws: &mut impl Draws,
+    ) -> Changes {
         let mut changes = Changes::default();
         if row >= self.shape.rows {
             return changes;
@@ -321,20 +370,82 @@ impl<'a> Crossbar<'a> {
             && self.memory.stamps.is_empty()
             && self.shape.first_device.is_multiple_of(2)
             && self.shape.row_devices.is_multiple_of(2);
-        let counts = counts.get(..self.shape.columns).unwrap_or(counts);
-        for (first, counts) in (0..).step_by(PAIRS).zip(counts.chunks(PAIRS)) {
-            let active = counts.iter().filter(|c| **c != 0).count();
-            if simple && 4 * active > PAIRS {
-                self.pulse_block(row, first, counts, draws, &mut changes);
-                continue;
+        let key = draws.threefry_key(DEVICES, 0).filter(|_| simple);
+        let mut rest = counts.get(..self.shape.columns).unwrap_or(counts);
+        let mut first = 0;
+        while !rest.is_empty() {
+            let done = key.map_or(0, |key| self.offer(row, first, rest, key, kernels, &mut changes));
+            let length = if done == 0 { PAIRS } else { done };
+            let (counts, later) = rest.split_at(rest.len().min(length));
+            if done == 0 {
+                let active = counts.iter().filter(|c| **c != 0).count();
+                if simple && 4 * active > PAIRS {
+                    self.pulse_block(row, first, counts, draws, &mut changes);
+                } else {
+                    for (column, count) in (first..).zip(counts).filter(|(_, c)| **c != 0) {
+                        let old = self.weight(row, column);
+                        self.pulse(row, column, *count, now, draws);
+                        changes.add(old, self.weight(row, column));
+                    }
+                }
             }
-            for (column, count) in (first..).zip(counts).filter(|(_, c)| **c != 0) {
-                let old = self.weight(row, column);
-                self.pulse(row, column, *count, now, draws);
-                changes.add(old, self.weight(row, column));
-            }
+            first += counts.len();
+            rest = later;
         }
         changes
+    }
+
+    /// Lets a kernel pulse columns of a row from `first` on; returns how many it has seen to.
+    fn offer<K: Kernels>(
+        &mut self,
+        row: usize,
+        first: usize,
+        counts: &[i32],
+        key: [u32; 2],
+        kernels: &K,
+        changes: &mut Changes,
+    ) -> usize {
+        let (k, n) = (2 * (row * self.shape.columns + first), counts.len());
+        let number = self.number(k);
+        let m = &mut self.memory;
+        let (Some(states), Some(pulses), Some(matrix)) = (
+            m.states.get_mut(k..k + 2 * n),
+            m.pulses.get_mut(k..k + 2 * n),
+            m.matrix.get_mut(k / 2..k / 2 + n),
+        ) else {
+            return 0;
+        };
+        let done = kernels.pulse(Pulsing {
+            class: &self.class,
+            key,
+            both: self.shape.pair == Pair::Differential,
+            pedestal: self.shape.wires.pedestal,
+            number,
+            counts,
+            states,
+            pulses,
+            factors: m.factors.get(k..k + 2 * n).unwrap_or(&[]),
+            matrix,
+        });
+        if let Some(charge) = m.charge.get_mut(row) {
+            *charge = charge.wrapping_add(done.gained);
+        }
+        self.tally_pulses((done.up, done.charge_up), (done.down, done.charge_down));
+        changes.changed += done.changes.changed;
+        changes.nonzero += done.changes.nonzero;
+        done.columns.min(n)
+    }
+
+    /// Adds pulses and their charge to the tally, up and down.
+    fn tally_pulses(&mut self, (up, charge_up): (u64, u64), (down, charge_down): (u64, u64)) {
+        let total = &mut self.log.tally;
+        total.pulses_up += up;
+        total.pulses_down += down;
+        total.charge_up = total.charge_up.wrapping_add(charge_up);
+        total.charge_down = total.charge_down.wrapping_add(charge_down);
+        if !self.live() {
+            self.log.stale = self.log.stale.saturating_add(up + down);
+        }
     }
 
     /// [`pulse_row`](Self::pulse_row) of up to [`PAIRS`] neighbours that neither drift nor are reset.
@@ -364,19 +475,14 @@ impl<'a> Crossbar<'a> {
             *to = *from;
         }
         let mut made = [class.nominal(); 2 * PAIRS];
-        let instances: &[Instance] = match self.memory.instances.get(k..k + n) {
-            Some(kept) => kept,
-            None if class.header().spread == 0 => &made,
-            None => {
-                let mut random = [0u32; 2 * PAIRS];
-                let address = device::address(Purpose::Spread, number);
-                draws.pairs(DEVICES, &[0; PAIRS], address, PAIR_STRIDE, &mut random);
-                for (number, (made, random)) in (number..).zip(made.iter_mut().zip(random)).take(n) {
-                    *made = class.instance_of(number, random, draws);
-                }
-                &made
+        if class.header().spread != 0 {
+            let mut random = [0u32; 2 * PAIRS];
+            let address = device::address(Purpose::Spread, number);
+            draws.pairs(DEVICES, &[0; PAIRS], address, PAIR_STRIDE, &mut random);
+            for (number, (made, random)) in (number..).zip(made.iter_mut().zip(random)).take(n) {
+                *made = class.instance_of(number, random, draws);
             }
-        };
+        }
         let before = see(&class, &states, &pulses, number, draws);
         let both = self.shape.pair == Pair::Differential;
         let most = counts.iter().map(|c| c.unsigned_abs()).max().unwrap_or(0);
@@ -384,7 +490,7 @@ impl<'a> Crossbar<'a> {
         for round in 0..most {
             let mut random = [0u32; 2 * PAIRS];
             events(&pulses, Purpose::Pulse, number, draws, &mut random);
-            let devices = states.iter_mut().zip(pulses.iter_mut()).zip(instances).zip(random);
+            let devices = states.iter_mut().zip(pulses.iter_mut()).zip(&made).zip(random);
             for (i, (((state, pulses), instance), random)) in devices.enumerate().take(n) {
                 let count = counts.get(i / 2).copied().unwrap_or(0);
                 let minus = i % 2 == 1;
@@ -419,15 +525,8 @@ impl<'a> Crossbar<'a> {
                 *to = from;
             }
         }
-        let total = &mut self.log.tally;
-        total.pulses_up += tally.pulses_up;
-        total.pulses_down += tally.pulses_down;
-        total.worn_pulses += tally.worn_pulses;
-        total.charge_up = total.charge_up.wrapping_add(tally.charge_up);
-        total.charge_down = total.charge_down.wrapping_add(tally.charge_down);
-        if !self.live() {
-            self.log.stale = self.log.stale.saturating_add(tally.pulses_up + tally.pulses_down);
-        }
+        self.log.tally.worn_pulses += tally.worn_pulses;
+        self.tally_pulses((tally.pulses_up, tally.charge_up), (tally.pulses_down, tally.charge_down));
         let pairs = before.chunks_exact(2).zip(after.chunks_exact(2)).zip(counts);
         for (plus, ((before, after), _)) in (k..).step_by(2).zip(pairs).filter(|(_, (_, c))| **c != 0) {
             let (Ok(before), Ok(after)) = (before.try_into(), after.try_into()) else { continue };
@@ -435,13 +534,6 @@ impl<'a> Crossbar<'a> {
             self.renew_as(row, plus, before, after);
             let new = self.memory.matrix.get(plus / 2).map_or(0, |w| i32::from(*w));
             changes.add(old, new);
-        }
-    }
-
-    /// What distinguishes each device, for [`Memory::instances`].
-    pub fn instances(class: &DeviceClass<'_>, shape: &Shape, out: &mut [Instance], draws: &mut impl Draws) {
-        for (k, instance) in out.iter_mut().enumerate() {
-            *instance = class.instance(shape.number(k), draws);
         }
     }
 
@@ -823,7 +915,7 @@ fn see(
     number: u32,
     draws: &mut impl Draws,
 ) -> [u32; 2 * PAIRS] {
-    let mut seen = *states;
+    let mut seen = states.map(|state| state.min(class.top()));
     if class.header().write_sd == 0 && class.header().level_bits == 0 {
         return seen;
     }

@@ -360,6 +360,7 @@ impl core::error::Error for DeviceError {}
 #[derive(Clone, Copy, Debug)]
 pub struct DeviceClass<'a> {
     header: Header,
+    nodes: &'a [i32],
     up: Table<'a>,
     down: Table<'a>,
     noise: Option<(Table<'a>, Table<'a>)>,
@@ -407,6 +408,7 @@ impl<'a> DeviceClass<'a> {
         };
         let (up, down) = (table()?, table()?);
         let noise = if header.cycle_kind == 2 { Some((table()?, table()?)) } else { None };
+        let pulsed = Header::WORDS..Header::WORDS + nodes * if noise.is_some() { 4 } else { 2 };
         let drift = if header.drift == 1 { Some((table()?, table()?)) } else { None };
         let field = |name, found| DeviceError::Field { name, found };
         // No deviate is below −370/128: before that many pulses nobody fails.
@@ -414,6 +416,7 @@ impl<'a> DeviceClass<'a> {
             i64::from(header.endurance_log2_q16) - ((i64::from(header.endurance_sd_q16) * 371) >> 7);
         let class = Self {
             header,
+            nodes: words.get(pulsed).unwrap_or(&[]),
             up,
             down,
             noise,
@@ -430,6 +433,20 @@ impl<'a> DeviceClass<'a> {
     /// The scalars of the class.
     pub fn header(&self) -> &Header {
         &self.header
+    }
+
+    /// The nodes of the tables that pulses look up, one table after the other: steps up, steps down, and where
+    /// `cycle_kind` is 2 their deviations up and down.
+    pub fn nodes(&self) -> &'a [i32] {
+        self.nodes
+    }
+
+    /// No device fails before this many pulses.
+    pub fn least_endurance(&self) -> u32 {
+        match self.header.endurance_log2_q16 {
+            0 => u32::MAX,
+            _ => self.endurance_floor,
+        }
     }
 
     /// Highest state that the bits can hold.
@@ -521,7 +538,7 @@ impl<'a> DeviceClass<'a> {
             Some(low)
         } else if uniform < third {
             let reach = i64::from(h.stuck_range);
-            let offset = ((2 * reach * i64::from(place)) >> 32) - reach;
+            let offset = ((2 * reach as u64 * u64::from(place)) >> 32) as i64 - reach;
             Some((i64::from(h.zero) + offset).max(0).min(i64::from(self.top())) as u32)
         } else {
             None

@@ -34,6 +34,14 @@ pub trait Draws {
             index = index.wrapping_add(stride);
         }
     }
+
+    /// The key under which blocks of [`threefry2x32`] of 13 rounds give the numbers of `purpose` at times whose upper
+    /// half is `time_high`, as [`Threefry`] says; `None` where the numbers come from elsewhere. For kernels, which draw
+    /// the same numbers many at a time.
+    fn threefry_key(&mut self, purpose: u32, time_high: u32) -> Option<[u32; 2]> {
+        let _ = (purpose, time_high);
+        None
+    }
 }
 
 /// Rotations of the rounds 0–3 of every eight, and of the rounds 4–7.
@@ -185,6 +193,11 @@ impl<const ROUNDS: usize> Draws for Threefry<ROUNDS> {
             pair.copy_from_slice(&threefry2x32::<ROUNDS>(key, [*time, index >> 1]));
             index = index.wrapping_add(stride);
         }
+    }
+
+    fn threefry_key(&mut self, purpose: u32, time_high: u32) -> Option<[u32; 2]> {
+        self.select(purpose, time_high);
+        (ROUNDS == 13).then_some(self.key)
     }
 }
 

@@ -19,7 +19,7 @@ use crate::plasticity::{
     Cadence, Columns, ErrorFactor, Marks, Moment, Post, Posts, Row, Rule, Tally, Targets, Trace, TraceMode,
     Variable, Weights, with_sample,
 };
-use crate::store::{Event, Kernels};
+use crate::store::{Event, Kernels, Portable};
 use crate::tile::{Tile, Work as TileWork};
 use crate::words::{bytes_at, word};
 
@@ -87,7 +87,7 @@ pub(crate) fn check_rules(image: &Image<'_>) -> Result<(), ImageError> {
 
 impl Machine<'_> {
     /// Runs traces, and the rules that are due, at the end of a tick.
-    pub(crate) fn learn_in_tick<K: Kernels, D: Draws>(&mut self, draws: &mut D) {
+    pub(crate) fn learn_in_tick<K: Kernels, D: Draws>(&mut self, kernels: &K, draws: &mut D) {
         if !(0..self.image.rule_count()).any(|r| self.image.rule_words(r).is_some_and(Rule::acts_in_ticks)) {
             return;
         }
@@ -101,7 +101,7 @@ impl Machine<'_> {
             let traced = self.update_traces(i, &port, &rule);
             let mut tally = Tally::default();
             if rule.cadence().due(tick) {
-                tally = self.apply(i, &port, &rule, tick, draws);
+                tally = self.apply(i, &port, &rule, tick, (kernels, draws));
             }
             if K::COUNTS {
                 self.count_learning(&port, &tally, traced);
@@ -116,12 +116,17 @@ impl Machine<'_> {
     /// The sums that rules of binary neurons read are those of events that have arrived: a program should end with
     /// a tick in which the neurons are held, so that the last changes arrive.
     pub fn learn_sample<D: Draws>(&mut self, draws: &mut D) {
+        self.learn_sample_by(&Portable, draws);
+    }
+
+    /// [`learn_sample`](Self::learn_sample) with the loops of a host, which pulse crossbars faster.
+    pub fn learn_sample_by<K: Kernels, D: Draws>(&mut self, kernels: &K, draws: &mut D) {
         let tick = self.tick.saturating_sub(1);
         for i in 0..self.image.ports {
             let Some(port) = self.image.port(i).filter(|p| p.rule != NONE) else { continue };
             let Some(rule) = rule_of(&self.image, &port) else { continue };
             let tally = match rule.cadence() {
-                Cadence::Sample => self.apply(i, &port, &rule, tick, draws),
+                Cadence::Sample => self.apply(i, &port, &rule, tick, (kernels, draws)),
                 Cadence::Samples(k) => {
                     let sample = (self.samples % u64::from(k)) as u32;
                     self.note_sample(i, &port, &rule, sample);
@@ -397,7 +402,14 @@ impl Machine<'_> {
     }
 
     /// Applies a rule to a port.
-    fn apply<D: Draws>(&mut self, i: u32, port: &Port, rule: &Rule, tick: u64, draws: &mut D) -> Tally {
+    fn apply<K: Kernels, D: Draws>(
+        &mut self,
+        i: u32,
+        port: &Port,
+        rule: &Rule,
+        tick: u64,
+        (kernels, draws): (&K, &mut D),
+    ) -> Tally {
         let mut tally = Tally::default();
         let (Some(source), Some(target)) = (self.image.piece(port.source), self.image.piece(port.target))
         else {
@@ -464,7 +476,8 @@ impl Machine<'_> {
                     let own =
                         own_synapse.then(|| (layout.row_first + local).wrapping_sub(layout.column_first));
                     let kept = own.map(|own| (own, columns.mute(own)));
-                    tally += tile.learn(rule, &pre, &columns, (local, address(local)), draws, moment);
+                    tally +=
+                        tile.learn(rule, &pre, &columns, (local, address(local)), (kernels, draws), moment);
                     if let Some((own, kept)) = kept {
                         columns.unmute(own, kept);
                     }

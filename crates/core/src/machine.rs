@@ -474,7 +474,7 @@ impl<'a> Machine<'a> {
             self.stage(stage, kernels, draws, observer);
         }
         turn_to(observer, Work::Rules);
-        self.learn_in_tick::<K, D>(draws);
+        self.learn_in_tick(kernels, draws);
         turn_to(observer, Work::Upkeep);
         self.end_tick();
         turn_to(observer, Work::Outside);
@@ -516,8 +516,8 @@ impl<'a> Machine<'a> {
     }
 
     /// Last part of a tick: rules run, and the next tick begins.
-    pub fn finish<K: Kernels, D: Draws>(&mut self, draws: &mut D) {
-        self.learn_in_tick::<K, D>(draws);
+    pub fn finish<K: Kernels, D: Draws>(&mut self, kernels: &K, draws: &mut D) {
+        self.learn_in_tick(kernels, draws);
         self.end_tick();
     }
 

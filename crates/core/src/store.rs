@@ -5,6 +5,7 @@
 //! the order of additions cannot change a bit and every override must give equal sums.
 
 use crate::binary;
+use crate::crossbar::{Pulsed, Pulsing};
 use crate::neuron::{self, BLOCK, Outcome, Params, State};
 
 /// An event as a row read sees it: the neuron's number in its piece, and the payload.
@@ -165,6 +166,14 @@ pub trait Kernels {
             saturated += outcome.saturated;
         }
         saturated
+    }
+
+    /// Pulses the leading columns of a row of memristive pairs, as many as it likes (also none), and says how many
+    /// ([`Pulsed::columns`]): the caller does the others, with equal bits.
+    #[inline]
+    fn pulse(&self, row: Pulsing<'_, '_>) -> Pulsed {
+        let _ = row;
+        Pulsed::default()
     }
 
     /// Bytes that will be read soon, though not by the next row read: a kernel may prefetch them.

@@ -46,7 +46,6 @@ fn memory<'m>(block: &Block, bytes: &'m mut [u8], scratch: &'m mut [u64]) -> Opt
         matrix: bytemuck::try_cast_slice_mut(matrix).ok()?,
         charge: bytemuck::try_cast_slice_mut(charge).ok()?,
         scratch,
-        instances: &[],
     })
 }
 
@@ -105,13 +104,13 @@ impl<'m> Tile<'m> {
     }
 
     /// Applies a rule to a row: its rounded changes become pulses.
-    pub(crate) fn learn<D: Draws>(
+    pub(crate) fn learn<K: Kernels, D: Draws>(
         &mut self,
         rule: &Rule,
         pre: &PreSide,
         columns: &Columns<'_>,
         (row, first_draw): (usize, u32),
-        draws: &mut D,
+        (kernels, draws): (&K, &mut D),
         moment: Moment,
     ) -> Tally {
         let count = self.array.columns as usize;
@@ -129,7 +128,7 @@ impl<'m> Tile<'m> {
                 tally.saturated += u64::from(wanted != *step);
                 *step = wanted;
             }
-            let changes = self.crossbar.pulse_row(row, self.asked, self.now, &mut self.devices);
+            let changes = self.crossbar.pulse_row(row, self.asked, self.now, kernels, &mut self.devices);
             tally.changed += changes.changed;
             tally.nonzero += changes.nonzero;
             self.asked.fill(0);

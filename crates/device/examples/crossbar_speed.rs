@@ -6,6 +6,7 @@ use std::hint::black_box;
 use std::time::Instant;
 use synop_core::crossbar::{Crossbar, Memory, Pair, Shape, Wires};
 use synop_core::draw::Threefry;
+use synop_core::store::Portable;
 use synop_device::{Compiled, Preset, Resolution, compile, wires};
 
 /// Best of several runs of at least 50 ms, seconds per call.
@@ -39,8 +40,6 @@ fn with_crossbar(
         wires,
     };
     let mut draws = Threefry::<13>::new(1);
-    let mut instances = vec![class.nominal(); 2 * n * n];
-    Crossbar::instances(&class, &shape, &mut instances, &mut draws);
     let memory = Memory {
         states: &mut states,
         pulses: &mut pulses,
@@ -49,7 +48,6 @@ fn with_crossbar(
         matrix: &mut matrix,
         charge: &mut charge,
         scratch: &mut scratch,
-        instances: &instances,
     };
     if let Some(mut bar) = Crossbar::new(class, shape, memory) {
         bar.reset(0, &mut draws);
@@ -106,7 +104,7 @@ fn main() {
             with_crossbar(256, &compiled, Wires::default(), |bar, draws| {
                 let seconds = best(|| {
                     for row in 0..256 {
-                        bar.pulse_row(row, &[1; 256], 0, draws);
+                        bar.pulse_row(row, &[1; 256], 0, &Portable, draws);
                     }
                 });
                 println!("{name}, {label}: {:.1} M pulses/s", 2.0 * 65536.0 / seconds / 1e6);

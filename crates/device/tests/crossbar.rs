@@ -2,8 +2,8 @@
 
 use proptest::prelude::*;
 use synop_core::crossbar::{Crossbar, Memory, Pair, Shape, Tally, Wires};
-use synop_core::device::Instance;
 use synop_core::draw::Threefry;
+use synop_core::store::Portable;
 use synop_device::{Compiled, Preset, Resolution, compile, wires};
 
 /// Memory that a test owns.
@@ -34,10 +34,6 @@ impl Store {
     }
 
     fn crossbar<'a>(&'a mut self, compiled: &'a Compiled) -> Crossbar<'a> {
-        self.crossbar_with(compiled, &[])
-    }
-
-    fn crossbar_with<'a>(&'a mut self, compiled: &'a Compiled, instances: &'a [Instance]) -> Crossbar<'a> {
         let memory = Memory {
             states: &mut self.states,
             pulses: &mut self.pulses,
@@ -46,7 +42,6 @@ impl Store {
             matrix: &mut self.matrix,
             charge: &mut self.charge,
             scratch: &mut self.scratch,
-            instances,
         };
         Crossbar::new(compiled.class().unwrap(), self.shape, memory).unwrap()
     }
@@ -250,13 +245,13 @@ proptest! {
         prop_assert_eq!(first, second);
     }
 
-    /// Rows of pulses equal single pulses, with and without instances at hand.
+    /// Rows of pulses equal single pulses, with and without wires.
     #[test]
     fn a_row_of_pulses_equals_its_single_pulses(
         seed in any::<u64>(),
         rows in prop::collection::vec(prop::collection::vec(-3i32..4, 21), 1..5),
         device_name in prop::sample::select(vec!["reram-es", "reram-array-om", "ecram", "power-step", "pcm", "neurosim-real"]),
-        keep in any::<bool>(),
+        wired in any::<bool>(),
     ) {
         let (preset, compiled) = device(device_name, &quiet());
         let pair = match preset.pair {
@@ -264,19 +259,16 @@ proptest! {
             synop_device::preset::Pair::OneSided => Pair::OneSided,
             synop_device::preset::Pair::Reference => Pair::Reference,
         };
-        let wires = Wires { row_q48: if keep { 0 } else { 500 }, column_q48: 0, pedestal: 1 << 18 };
+        let wires = Wires { row_q48: if wired { 500 } else { 0 }, column_q48: 0, pedestal: 1 << 18 };
         let run = |whole: bool| {
             let mut store = Store::new(4, 21, pair, wires, false);
             let mut draws = Threefry::<13>::new(seed);
-            let class = compiled.class().unwrap();
-            let mut instances = vec![class.nominal(); if whole && keep { 168 } else { 0 }];
-            Crossbar::instances(&class, &store.shape, &mut instances, &mut draws);
             let (matrix, log) = {
-                let mut bar = store.crossbar_with(&compiled, &instances);
+                let mut bar = store.crossbar(&compiled);
                 bar.reset(0, &mut draws);
                 for (i, counts) in rows.iter().enumerate() {
                     if whole {
-                        bar.pulse_row(i % 4, counts, 0, &mut draws);
+                        bar.pulse_row(i % 4, counts, 0, &Portable, &mut draws);
                         continue;
                     }
                     for (j, count) in counts.iter().enumerate().filter(|(_, c)| **c != 0) {

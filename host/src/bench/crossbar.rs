@@ -201,8 +201,6 @@ pub fn pulses(label: &str, name: &str, sparse: usize, setting: &Setting) -> Resu
         wires,
     };
     let mut draws = Threefry::<13>::new(setting.seed);
-    let mut instances = vec![class.nominal(); 2 * n * n];
-    Bar::instances(&class, &shape, &mut instances, &mut draws);
     let (mut states, mut pulses) = (vec![0u32; 2 * n * n], vec![0u32; 2 * n * n]);
     let (mut matrix, mut charge, mut scratch) = (vec![0i16; n * n], vec![0u64; n], vec![0u64; 2 * n]);
     let memory = Memory {
@@ -213,12 +211,13 @@ pub fn pulses(label: &str, name: &str, sparse: usize, setting: &Setting) -> Resu
         matrix: &mut matrix,
         charge: &mut charge,
         scratch: &mut scratch,
-        instances: &instances,
     };
     let mut bar = Bar::new(class, shape, memory).ok_or_else(|| Failure::work("no crossbar of this size"))?;
     bar.reset(0, &mut draws);
     let each = if sparse > 1 { 3 } else { 1 };
-    let counts: Vec<i32> = (0..n).map(|j| if j.is_multiple_of(sparse) { each } else { 0 }).collect();
+    let ups: Vec<i32> = (0..n).map(|j| if j.is_multiple_of(sparse) { each } else { 0 }).collect();
+    let downs: Vec<i32> = ups.iter().map(|c| -c).collect();
+    let kernels = Native::detect();
     let updates = (if sparse > 1 { 2e4 } else { 60.0 } * setting.length).ceil() as usize;
     let mut best = Measured::default();
     for _ in 0..setting.repeats {
@@ -226,10 +225,8 @@ pub fn pulses(label: &str, name: &str, sparse: usize, setting: &Setting) -> Resu
         let (_, spent) = Spent::on(|| {
             for update in 0..updates {
                 for row in (0..n).step_by(sparse) {
-                    let sign = if (row + update).is_multiple_of(2) { 1 } else { -1 };
-                    let counts = counts.iter().map(|c| c * sign);
-                    let counts: Vec<i32> = counts.collect();
-                    bar.pulse_row(row, &counts, 0, &mut draws);
+                    let counts = if (row + update).is_multiple_of(2) { &ups } else { &downs };
+                    bar.pulse_row(row, counts, 0, &kernels, &mut draws);
                 }
             }
         });

@@ -2,7 +2,7 @@
 
     pip install torch==2.10.0 aihwkit==1.1.0          (this pair of wheels imports without a compiler)
     cargo build --release -p synop
-    python benches/peers/aihwkit.py [--synop target/release/synop] [--repeats 3]
+    python benches/peers/crossbars.py [--synop target/release/synop] [--repeats 3]
 
 aihwkit: an AnalogTile forward pass with DAC and ADC (noise off), one vector at a time and 64 at a time; one pulse in every
 cell (`update` with x = d = 1 and a pulse train of length 1); its default stochastic update where 1 % of rows and columns
@@ -24,6 +24,7 @@ from aihwkit.simulator.configs import (
     SingleRPUConfig,
     UpdateParameters,
 )
+from aihwkit.simulator.presets.devices import ReRamESPresetDevice
 from aihwkit.simulator.parameters import BoundManagementType, NoiseManagementType, PulseType
 from aihwkit.simulator.tiles.analog import AnalogTile
 
@@ -113,6 +114,7 @@ def main():
         "pulses": {
             "constant": every_cell(256, ConstantStepDevice()),
             "exponential": every_cell(256, ExpStepDevice()),
+            "exponential, write noise": every_cell(256, ReRamESPresetDevice()),
         },
         "sparse updates 1024": sparse(1024),
     }
