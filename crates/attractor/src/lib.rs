@@ -14,6 +14,7 @@
 //! | does a random start relax to a fixed point? | [`network`], [`relax`], [`ensemble`] |
 //! | does message passing find one? | [`belief`] |
 //! | what happens to a fixed point that is disturbed, and what can a chain learn? | [`basin`], [`hetero`] |
+//! | do the sixteen reference experiments come out as they should? | [`reproduction`] |
 //!
 //! Logarithms are natural and entropies are per neuron unless a name says otherwise. Everything here is
 //! floating point: it is the oracle beside the integer machine, never a second way to run a network.
@@ -54,6 +55,7 @@ pub mod normal;
 pub mod numeric;
 pub mod relax;
 pub mod relay;
+pub mod reproduction;
 pub mod sparse;
 
 pub use error::Error;

@@ -4,6 +4,7 @@ use synop_attractor::chain::{self, Layers};
 use synop_attractor::ensemble::{Effort, Summary, converge, half_point};
 use synop_attractor::network::{Recipe, stream};
 use synop_attractor::relax::Schedule;
+use synop_attractor::reproduction::{Bound, EXPERIMENTS, Experiment, Scale};
 use synop_attractor::sparse::{self, Pattern};
 use synop_attractor::{basin, belief, cluster, entropy, enumerate, hetero};
 
@@ -65,10 +66,6 @@ Examples:
         #[arg(long, value_delimiter = ',',
             default_values_t = [0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.2])]
         self_coupling: Vec<f64>,
-        /// Also on the integer machine, with couplings of these widths
-        #[arg(long, value_delimiter = ',', value_name = "BITS",
-            allow_negative_numbers = true, value_parser = clap::value_parser!(u32).range(2..=16))]
-        bits: Vec<u32>,
     },
     /// Typical and largest local entropy against distance
     #[command(after_help = "Examples:\n  synop attractor local-entropy --self-coupling 0.05,0.1")]
@@ -95,7 +92,10 @@ Examples:
         self_coupling: Vec<f64>,
     },
     /// Chains of layers: entropy and convergence against the link strength
-    #[command(after_help = "Examples:\n  synop attractor chain --self-coupling 0 --layers 2,3,5")]
+    #[command(after_help = "\
+Examples:
+  synop attractor chain --self-coupling 0 --layers 2,3,5
+  synop attractor chain --layers 2 --bits 8,4")]
     Chain {
         #[command(flatten)]
         dynamics: Dynamics,
@@ -113,7 +113,10 @@ Examples:
         link: Vec<f64>,
     },
     /// Sparse excitation instead of self-coupling
-    #[command(after_help = "Examples:\n  synop attractor sparse --pattern self,pairs,perm")]
+    #[command(after_help = "\
+Examples:
+  synop attractor sparse --pattern self,pairs,perm
+  synop attractor sparse --pattern pairs --bits 8,4")]
     Sparse {
         #[command(flatten)]
         dynamics: Dynamics,
@@ -172,6 +175,19 @@ Examples:
         #[arg(long, default_value_t = 4)]
         samples: usize,
     },
+    /// The reference experiments E1 to E16: measured beside expected, at stated tolerances
+    #[command(after_help = "\
+Examples:
+  synop attractor reproduce --out results
+  synop attractor reproduce --only E4,E5 --short")]
+    Reproduce {
+        /// Only these
+        #[arg(long, value_delimiter = ',', value_name = "NAMES")]
+        only: Vec<String>,
+        /// With the sample sizes of the tests
+        #[arg(long)]
+        short: bool,
+    },
 }
 
 /// How networks are relaxed.
@@ -186,9 +202,19 @@ struct Dynamics {
     /// Sweeps at most
     #[arg(long, default_value_t = 1000)]
     sweeps: u32,
+    /// Also on the integer machine, with couplings of these widths
+    #[arg(long, value_delimiter = ',', value_name = "BITS",
+        allow_negative_numbers = true, value_parser = clap::value_parser!(u32).range(2..=16))]
+    bits: Vec<u32>,
 }
 
 impl Dynamics {
+    /// Float, then each number of bits, with the name of each.
+    fn widths(&self) -> Vec<(Option<u32>, String)> {
+        let integer = self.bits.iter().map(|&bits| (Some(bits), format!("int{bits}")));
+        std::iter::once((None, "float".to_owned())).chain(integer).collect()
+    }
+
     /// Relaxes in float, or with couplings of `bits` bits on the integer machine.
     fn run(&self, recipe: &Recipe, bits: Option<u32>, seed: u64) -> Result<Summary, Failure> {
         let schedule = Schedule::from_name(&self.schedule).ok_or_else(|| {
@@ -224,9 +250,7 @@ fn study(what: &What, seed: u64) -> Result<Study, Failure> {
         What::Enumerate { neurons, samples, self_coupling } => {
             enumerated(*neurons, *samples, self_coupling, seed)
         }
-        What::Relax { dynamics, neurons, self_coupling, bits } => {
-            relaxed(dynamics, neurons, self_coupling, bits, seed)
-        }
+        What::Relax { dynamics, neurons, self_coupling } => relaxed(dynamics, neurons, self_coupling, seed),
         What::LocalEntropy { self_coupling } => local_entropy(self_coupling, seed),
         What::Rbp { neurons, samples, steps, self_coupling } => {
             searched(*neurons, *samples, *steps, self_coupling, seed)
@@ -244,6 +268,7 @@ fn study(what: &What, seed: u64) -> Result<Study, Failure> {
             disturbed(*neurons, *samples, self_coupling, flips, seed)
         }
         What::Hetero { layers, pairs, samples } => associated(layers, pairs, *samples, seed),
+        What::Reproduce { only, short } => reproduced(only, *short, seed),
     }
 }
 
@@ -268,6 +293,7 @@ fn enumerated(neurons: usize, samples: usize, couplings: &[f64], seed: u64) -> R
     let columns = ["J_D", "mean", "error", "exact", "without"];
     let mut study = Study::new("enumerate", "Fixed points counted one by one", seed, &columns);
     let progress = Progress::new("networks", (samples * couplings.len()) as u64);
+    let mut entropies = Vec::new();
     for &j in couplings {
         let mut counts = Vec::with_capacity(samples);
         for k in 0..samples as u64 {
@@ -281,29 +307,31 @@ fn enumerated(neurons: usize, samples: usize, couplings: &[f64], seed: u64) -> R
         let none = counts.iter().filter(|c| **c == 0.0).count() as f64 / n;
         let exact = entropy::expected_count(neurons, j);
         study.row(vec![j.into(), mean.into(), (variance / n).sqrt().into(), exact.into(), none.into()]);
+        if mean > 0.0 {
+            entropies.push((j, mean.ln() / neurons as f64));
+        }
     }
     progress.finish();
+    let most = couplings.iter().fold(0.0, |most: f64, j| most.max(*j));
+    let exact = (0..=100).map(|k| 0.01 * f64::from(k) * most);
+    let exact = exact.map(|j| (j, entropy::expected_count(neurons, j).ln() / neurons as f64));
+    let title = format!("Fixed points of {neurons} neurons");
+    let plot = Xy::new(&title, "self-coupling", "ln mean number / N").line("exact", exact);
+    study.picture(plot.points("counted", entropies));
     Ok(study.finished())
 }
 
-fn relaxed(
-    dynamics: &Dynamics,
-    sizes: &[usize],
-    couplings: &[f64],
-    bits: &[u32],
-    seed: u64,
-) -> Result<Study, Failure> {
+fn relaxed(dynamics: &Dynamics, sizes: &[usize], couplings: &[f64], seed: u64) -> Result<Study, Failure> {
     let columns = [":couplings", "N", "J_D", "converged", "two-cycles", "median sweeps", "residual"];
     let mut study = Study::new("relax", "Relaxation of random states", seed, &columns);
     let mut plot = Xy::new("Relaxations that converge", "self-coupling", "fraction").y_range(0.0, 1.0);
-    let widths: Vec<Option<u32>> = std::iter::once(None).chain(bits.iter().copied().map(Some)).collect();
+    let widths = dynamics.widths();
     let progress = Progress::new("points", (widths.len() * sizes.len() * couplings.len()) as u64);
     for &n in sizes {
-        for &width in &widths {
-            let name = width.map_or("float".to_owned(), |bits| format!("int{bits}"));
+        for (width, name) in &widths {
             let mut curve = Vec::new();
             for &j in couplings {
-                let s = dynamics.run(&Recipe::module(n, j), width, seed)?;
+                let s = dynamics.run(&Recipe::module(n, j), *width, seed)?;
                 curve.push((j, s.converged));
                 study.row(summary_row(vec![name.as_str().into(), n.into(), j.into()], &s));
                 progress.add(1, 0);
@@ -383,21 +411,26 @@ fn chained(
     links: &[f64],
     seed: u64,
 ) -> Result<Study, Failure> {
-    let columns = ["layers", "link", "entropy", "converged", "two-cycles", "median sweeps", "residual"];
+    let columns =
+        [":couplings", "layers", "link", "entropy", "converged", "two-cycles", "median sweeps", "residual"];
     let mut study = Study::new("chain", "Chains of layers", seed, &columns);
     let mut plot = Xy::new("Chains that converge", "link", "fraction").y_range(0.0, 1.0);
-    let progress = Progress::new("points", (layers.len() * links.len()) as u64);
+    let widths = dynamics.widths();
+    let progress = Progress::new("points", (widths.len() * layers.len() * links.len()) as u64);
     for &count in layers {
-        let mut curve = Vec::new();
-        for &link in links {
-            let entropy = chain::entropy(Layers::Count(count), self_coupling, link).map_err(refused)?;
-            let recipe = Recipe { layers: count, link, ..Recipe::module(neurons, self_coupling) };
-            let s = dynamics.run(&recipe, None, seed)?;
-            curve.push((link, s.converged));
-            study.row(summary_row(vec![count.into(), link.into(), entropy.into()], &s));
-            progress.add(1, 0);
+        for (width, name) in &widths {
+            let mut curve = Vec::new();
+            for &link in links {
+                let entropy = chain::entropy(Layers::Count(count), self_coupling, link).map_err(refused)?;
+                let recipe = Recipe { layers: count, link, ..Recipe::module(neurons, self_coupling) };
+                let s = dynamics.run(&recipe, *width, seed)?;
+                curve.push((link, s.converged));
+                let row = vec![name.as_str().into(), count.into(), link.into(), entropy.into()];
+                study.row(summary_row(row, &s));
+                progress.add(1, 0);
+            }
+            plot = plot.line(&format!("{count} layers, {name}"), curve);
         }
-        plot = plot.line(&format!("{count} layers"), curve);
     }
     progress.finish();
     study.picture(plot);
@@ -411,9 +444,12 @@ fn excited(
     strengths: &[f64],
     seed: u64,
 ) -> Result<Study, Failure> {
-    let columns = [":pattern", "J_E", "entropy", "converged", "two-cycles", "median sweeps", "residual"];
+    let columns =
+        [":couplings", ":pattern", "J_E", "entropy", "converged", "two-cycles", "median sweeps", "residual"];
     let mut study = Study::new("sparse", "Sparse excitation", seed, &columns);
     let mut plot = Xy::new("Relaxations that converge", "excitation", "fraction").y_range(0.0, 1.0);
+    let widths = dynamics.widths();
+    let progress = Progress::new("points", (widths.len() * patterns.len() * strengths.len()) as u64);
     for name in patterns {
         let pattern = Pattern::from_name(name).ok_or_else(|| {
             Failure::bad_input("no such pattern")
@@ -421,16 +457,22 @@ fn excited(
                 .found(name)
                 .expected("self, pairs, cliqueN, ring or perm")
         })?;
-        let mut curve = Vec::new();
-        for &strength in strengths {
-            let entropy = sparse::entropy(pattern, strength).map_err(refused)?;
-            let recipe = Recipe { excitation: Some((pattern, strength)), ..Recipe::module(neurons, 0.0) };
-            let s = dynamics.run(&recipe, None, seed)?;
-            curve.push((strength, s.converged));
-            study.row(summary_row(vec![name.as_str().into(), strength.into(), entropy.into()], &s));
+        for (width, couplings) in &widths {
+            let mut curve = Vec::new();
+            for &strength in strengths {
+                let entropy = sparse::entropy(pattern, strength).map_err(refused)?;
+                let recipe = Recipe { excitation: Some((pattern, strength)), ..Recipe::module(neurons, 0.0) };
+                let s = dynamics.run(&recipe, *width, seed)?;
+                curve.push((strength, s.converged));
+                let row =
+                    vec![couplings.as_str().into(), name.as_str().into(), strength.into(), entropy.into()];
+                study.row(summary_row(row, &s));
+                progress.add(1, 0);
+            }
+            plot = plot.line(&format!("{name}, {couplings}"), curve);
         }
-        plot = plot.line(name, curve);
     }
+    progress.finish();
     study.picture(plot);
     Ok(study.finished())
 }
@@ -442,19 +484,26 @@ fn symmetric(
     fractions: &[f64],
     seed: u64,
 ) -> Result<Study, Failure> {
-    let columns = ["eta", "entropy", "converged", "two-cycles", "median sweeps", "residual"];
+    let columns = [":couplings", "eta", "entropy", "converged", "two-cycles", "median sweeps", "residual"];
     let mut study = Study::new("symmetry", "Partly symmetric couplings", seed, &columns);
-    let (mut fixed, mut cycles) = (Vec::new(), Vec::new());
-    for &eta in fractions {
-        let entropy = entropy::symmetric_entropy(self_coupling, eta).map_err(refused)?;
-        let recipe = Recipe { symmetry: eta, ..Recipe::module(neurons, self_coupling) };
-        let s = dynamics.run(&recipe, None, seed)?;
-        fixed.push((eta, s.converged));
-        cycles.push((eta, s.two_cycles));
-        study.row(summary_row(vec![eta.into(), entropy.into()], &s));
+    let mut plot = Xy::new("Ends of relaxation", "symmetric fraction", "fraction").y_range(0.0, 1.0);
+    let widths = dynamics.widths();
+    let progress = Progress::new("points", (widths.len() * fractions.len()) as u64);
+    for (width, name) in &widths {
+        let (mut fixed, mut cycles) = (Vec::new(), Vec::new());
+        for &eta in fractions {
+            let entropy = entropy::symmetric_entropy(self_coupling, eta).map_err(refused)?;
+            let recipe = Recipe { symmetry: eta, ..Recipe::module(neurons, self_coupling) };
+            let s = dynamics.run(&recipe, *width, seed)?;
+            fixed.push((eta, s.converged));
+            cycles.push((eta, s.two_cycles));
+            study.row(summary_row(vec![name.as_str().into(), eta.into(), entropy.into()], &s));
+            progress.add(1, 0);
+        }
+        plot = plot.line(&format!("fixed point, {name}"), fixed).line(&format!("two-cycle, {name}"), cycles);
     }
-    let plot = Xy::new("Ends of relaxation", "symmetric fraction", "fraction");
-    study.picture(plot.line("fixed point", fixed).line("two-cycle", cycles));
+    progress.finish();
+    study.picture(plot);
     Ok(study.finished())
 }
 
@@ -468,6 +517,7 @@ fn disturbed(
     let columns = ["J_D", "flips", "returned", "elsewhere", "unsettled", "overlap"];
     let mut study = Study::new("basin", "Disturbed fixed points", seed, &columns);
     let mut plot = Xy::new("Overlap after a disturbance", "neurons flipped", "overlap");
+    let progress = Progress::new("self-couplings", couplings.len() as u64);
     for &j in couplings {
         let effort = basin::Effort { samples, trials: 6, sweeps: 1000, seed };
         let found = basin::disturb(&Recipe::module(neurons, j), flips, effort).map_err(refused)?;
@@ -478,7 +528,9 @@ fn disturbed(
             row.extend(parts.map(Cell::from));
             study.row(row);
         }
+        progress.add(1, 0);
     }
+    progress.finish();
     study.picture(plot);
     Ok(study.finished())
 }
@@ -501,5 +553,56 @@ fn associated(layers: &[usize], pairs: &[usize], samples: usize, seed: u64) -> R
     }
     progress.finish();
     study.picture(plot);
+    Ok(study.finished())
+}
+
+fn reproduced(only: &[String], short: bool, seed: u64) -> Result<Study, Failure> {
+    let experiments: Vec<Experiment> = if only.is_empty() {
+        EXPERIMENTS.to_vec()
+    } else {
+        let find = |name: &String| {
+            Experiment::from_name(name).ok_or_else(|| {
+                Failure::bad_input("no such experiment")
+                    .place("--only")
+                    .found(name)
+                    .expected("names from E1 to E16")
+            })
+        };
+        only.iter().map(find).collect::<Result<_, _>>()?
+    };
+    let columns = [":experiment", ":quantity", "measured", "error", "least", "most", ":holds"];
+    let mut study = Study::new("reproduction", "Measured beside expected", seed, &columns);
+    let progress = Progress::new("experiments", experiments.len() as u64);
+    let scale = if short { Scale::Short } else { Scale::Full };
+    let (mut broken, mut places) = (0, Vec::new());
+    for experiment in &experiments {
+        for claim in experiment.measure(scale, seed).map_err(refused)? {
+            let (least, most) = match claim.bound {
+                Bound::Within { expected, tolerance } => {
+                    (Some(expected - tolerance), Some(expected + tolerance))
+                }
+                Bound::AtLeast(least) => (Some(least), None),
+                Bound::AtMost(most) => (None, Some(most)),
+            };
+            broken += usize::from(!claim.holds());
+            if let (Some(least), Some(most)) = (least, most)
+                && most > least
+            {
+                // −1 and 1 are the ends of the range.
+                let place = (2.0 * claim.measured - least - most) / (most - least);
+                places.push((places.len() as f64 + 1.0, place));
+            }
+            let holds = if claim.holds() { "yes" } else { "NO" };
+            let row = [experiment.name.into(), claim.quantity.as_str().into(), claim.measured.into()];
+            let range = [claim.error.into(), least.into(), most.into(), holds.into()];
+            study.row(row.into_iter().chain(range).collect());
+        }
+        progress.add(1, 0);
+    }
+    progress.finish();
+    study.value("claims", study.rows.len());
+    study.value("claims that do not hold", broken);
+    let plot = Xy::new("Where each number lies in its range", "claim", "-1 and 1: the ends");
+    study.picture(plot.points("measured", places).mark_y("least", -1.0).mark_y("most", 1.0));
     Ok(study.finished())
 }

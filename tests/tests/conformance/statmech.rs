@@ -1,7 +1,8 @@
 //! Fixed-point statistics: exact numbers digit by digit, sampled ones within what two samples may differ.
 //!
 //! A case is a JSON file with any of the sections below; a section that is not known fails the case.
-//! Sampled sections are drawn anew, with fewer samples than the file states where that is enough.
+//! Sampled sections are drawn anew, with fewer samples than the file states where that is enough. The stated
+//! tolerances of the experiments E1 to E16 are met by `crates/attractor/tests/reproduction.rs`.
 
 use super::{Kind, Outcome};
 use serde_json::{Map, Value};
@@ -62,10 +63,10 @@ impl Differences {
     /// Compares a summary of relaxations with the row that describes it; `samples` were behind the row.
     fn summary(&mut self, place: &str, ours: &Summary, row: &Value, samples: usize) -> Result<(), String> {
         let conv = number(row, "conv")?;
-        self.fraction(&format!("{place} conv"), (ours.converged, ours.samples), (conv, samples), 0.1);
+        self.fraction(&format!("{place} conv"), (ours.converged, ours.samples), (conv, samples), 0.0);
         if let Some(cycle2) = row.get("cycle2").and_then(Value::as_f64) {
             let place = format!("{place} cycle2");
-            self.fraction(&place, (ours.two_cycles, ours.samples), (cycle2, samples), 0.1);
+            self.fraction(&place, (ours.two_cycles, ours.samples), (cycle2, samples), 0.0);
         }
         let median = row.get("median").and_then(Value::as_f64);
         if let (Some(median), Some(mine)) = (median, ours.median_sweeps) {
@@ -363,14 +364,14 @@ fn check_half_points(d: &mut Differences, mode: &str, row: &Value) -> Check {
         let curve: Result<Vec<(f64, f64)>, String> = (-3..=3)
             .map(|k| {
                 let j = expected + 0.035 * f64::from(k);
-                let effort = Effort { samples: if n > 500.0 { 12 } else { 40 }, sweeps: 1000, seed: SEED };
+                let effort = Effort { samples: if n > 500.0 { 16 } else { 60 }, sweeps: 1000, seed: SEED };
                 let summary = converge(&Recipe::module(n as usize, j), order, effort).map_err(words)?;
                 Ok((j, summary.converged))
             })
             .collect();
         let half =
             ensemble::half_point(&curve?).ok_or_else(|| format!("N {n}: no half point near {expected}"))?;
-        d.near(&format!("J50 {mode} N {n}"), half, expected, 0.045);
+        d.near(&format!("J50 {mode} N {n}"), half, expected, 0.04);
         Ok(())
     })
 }
@@ -381,7 +382,9 @@ fn check_times(d: &mut Differences, j: f64, row: &Value) -> Check {
         let effort = Effort { samples: if n > 500.0 { 10 } else { 40 }, sweeps: 1000, seed: SEED };
         let ours = converge(&Recipe::module(n as usize, j), Schedule::Permutation, effort).map_err(words)?;
         let mean = ours.mean_sweeps.ok_or("nothing converged")?;
-        d.near(&format!("time_vs_N J_D {j} N {n}"), mean, expected, 1.0 + 0.4 * expected);
+        // Below a self-coupling of one the dynamics is near freezing, and times of few networks differ more.
+        let tolerance = if j >= 1.0 { 0.3 * expected } else { 1.0 + 0.4 * expected };
+        d.near(&format!("time_vs_N J_D {j} N {n}"), mean, expected, tolerance);
         Ok(())
     })
 }
@@ -434,7 +437,7 @@ fn check_belief(d: &mut Differences, row: &Value) -> Check {
     let ours = if n > 600 { 3 } else { 8 };
     let found = belief::search_many(n, j, ours, 600, SEED).map_err(words)?;
     let place = format!("rbp N {n} J_D {j}");
-    d.fraction(&format!("{place} solved"), (found.solved, ours), (number(row, "solved")?, samples), 0.1);
+    d.fraction(&format!("{place} solved"), (found.solved, ours), (number(row, "solved")?, samples), 0.0);
     let least = number(row, "min_unsat")?;
     d.near(&format!("{place} min_unsat"), found.least_violated, least, 3.5 + 0.45 * least);
     Ok(())
