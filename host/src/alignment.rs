@@ -32,5 +32,5 @@ pub use point::{
     Behaviour, Course, OnMachine, Recipe, STATE_SHIFT, Select, as_trained, classes, on_machine, robustness,
 };
 pub use policy::{Agent, OnChip, Played, StateEncoder, train_agent};
-pub use reward::learn_on_chip;
+pub use reward::{ACTOR_RATE, learn_on_chip};
 pub use transition::{Logistic, PowerLaw, fit_logistic, fit_power, logistic, mean_and_deviation};

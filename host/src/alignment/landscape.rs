@@ -147,6 +147,12 @@ pub struct Switched {
     pub spikes: f64,
     /// Synaptic operations behind the first layer per sample.
     pub synops: f64,
+    /// Energy per sample on the plan's chip, J; absent in float and where the chip has no price for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub energy_j: Option<f64>,
+    /// Time per sample on the plan's chip, one event after the other, s; absent as above.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub latency_s: Option<f64>,
 }
 
 /// One trained network and what it does.
@@ -298,11 +304,17 @@ impl Plan {
         if self.switch {
             for damping in &self.damping {
                 let test = snap(&of(*damping).ok_or_else(missing)?.test, grid);
+                let (mut energy_j, mut latency_s) = (None, None);
                 let behaviour = match method.bits() {
                     None => Behaviour::of(&network, &evaluate(&network, &test, None, false)),
                     Some(bits) => {
                         let integer = super::Integer::new(&network, bits, STATE_SHIFT, grid)?;
-                        Behaviour::on_machine(&network, &integer.run(&test)?)
+                        let run = integer.run(&test)?;
+                        let (bill, latency) = integer.bill(chip, &run)?;
+                        let samples = run.samples.max(1) as f64;
+                        energy_j = bill.total_j.map(|total| total.nominal / samples);
+                        latency_s = latency.map(|time| time / samples);
+                        Behaviour::on_machine(&network, &run)
                     }
                 };
                 switched.push(Switched {
@@ -310,6 +322,8 @@ impl Plan {
                     accuracy: behaviour.accuracy,
                     spikes: behaviour.spikes,
                     synops: behaviour.synops,
+                    energy_j,
+                    latency_s,
                 });
             }
         }
@@ -444,6 +458,8 @@ impl Plan {
                 accuracy: seen.accuracy,
                 spikes: seen.spikes,
                 synops: seen.synops,
+                energy_j: None,
+                latency_s: None,
             });
         }
         Ok(Point {

@@ -24,7 +24,7 @@ use crate::train::{
 };
 
 /// Discount of rewards.
-const DISCOUNT: f64 = 0.99;
+pub(super) const DISCOUNT: f64 = 0.99;
 
 /// Who acts.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -154,7 +154,7 @@ pub(super) fn success(rewards: &[u16]) -> (f64, Option<usize>) {
 }
 
 /// Discounted sums of the rewards that follow, one reward per step.
-pub(super) fn returns(steps: usize) -> Vec<f64> {
+fn returns(steps: usize) -> Vec<f64> {
     let mut tail = 0.0;
     let mut returns: Vec<f64> = (0..steps)
         .map(|_| {
@@ -323,7 +323,6 @@ fn play_on_machine(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::alignment::learn_on_chip;
 
     #[test]
     fn returns_are_discounted_sums_of_what_follows() {
@@ -333,7 +332,7 @@ mod tests {
     }
 
     #[test]
-    fn both_policies_see_the_trajectories_of_the_drive_and_learn_to_balance_longer() {
+    fn the_policy_sees_the_trajectories_of_the_drive_and_learns_to_balance_longer() {
         let encoder = StateEncoder::new(10.0).unwrap();
         let drive = encoder.encode([0.02, -0.04, 0.0, 0.01]);
         let path = Drive::mixed(10.0).encoder(1.0).path(-1.0).unwrap();
@@ -354,9 +353,5 @@ mod tests {
         assert!(machine.reward > 9.0 && machine.spikes > 1.0 && machine.synops > 60.0, "{machine:?}");
         let again = train_agent(Agent::Spiking(10.0), Some(&encoder), 1, 40, 0).unwrap();
         assert_eq!(played.rewards[..40], again.rewards);
-
-        let learnt = learn_on_chip(10.0, &encoder, 1, 160).unwrap();
-        // Above actions drawn at random (22 steps in the mean); growth within so few episodes is not shown.
-        assert!(mean(&learnt.rewards[40..]) > 2.0 * 22.0, "{:?}", learnt.rewards);
     }
 }

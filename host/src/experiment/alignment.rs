@@ -319,7 +319,7 @@ impl Landscape {
                 let Some(first) = of.first() else { continue };
                 let row = Row::of(trained, &of, plan.tmax)?;
                 rows.push(row.json(*method, &of));
-                report.runs.push(run_of(seed, *method, trained, &row, first, samples));
+                report.runs.push(run_of(seed, &label(*method, trained), &row, first, samples));
                 curves.entry(*method).or_default().push(row);
             }
         }
@@ -344,7 +344,7 @@ impl Landscape {
 }
 
 /// Means over the seeds of one damping and method.
-struct Row {
+pub(super) struct Row {
     trained: Vec<f64>,
     sum: f64,
     largest: f64,
@@ -355,7 +355,7 @@ struct Row {
 }
 
 impl Row {
-    fn of(trained: &[f64], points: &[&Point], tmax: f64) -> Result<Row, Failure> {
+    pub(super) fn of(trained: &[f64], points: &[&Point], tmax: f64) -> Result<Row, Failure> {
         let (sum, largest) = match trained {
             [damping] => exponents(*damping, tmax)?,
             _ => (f64::NAN, f64::NAN),
@@ -372,7 +372,7 @@ impl Row {
         })
     }
 
-    fn json(&self, method: Method, points: &[&Point]) -> Value {
+    pub(super) fn json(&self, method: Method, points: &[&Point]) -> Value {
         let each = |of: &dyn Fn(&Point) -> f64| spread(points.iter().map(|p| of(p)).collect());
         let mean = |of: &dyn Fn(&Point) -> Option<f64>| -> Option<f64> {
             let values: Option<Vec<f64>> = points.iter().map(|p| of(p)).collect();
@@ -434,6 +434,10 @@ impl Row {
             row["synops_with_inputs"] = each(&|p| p.machine.as_ref().map_or(0.0, |m| m.synops.stored));
             row["energy_j_per_sample"] = energy.into();
             row["latency_s_per_sample"] = latency.into();
+            let prices = points.first().and_then(|p| p.machine.as_ref()).map(|m| &m.prices);
+            let refused = prices.into_iter().flatten().filter(|(_, p)| !p.unpriced.is_empty());
+            let unpriced: BTreeMap<_, _> = refused.map(|(chip, p)| (chip, &p.unpriced)).collect();
+            row["without_a_price"] = json!(unpriced);
         }
         if points.first().is_some_and(|p| !p.flips.is_empty()) {
             let flips: Vec<Value> = (0..points[0].flips.len())
@@ -445,14 +449,14 @@ impl Row {
     }
 }
 
-fn label(method: Method, trained: &[f64]) -> String {
+pub(super) fn label(method: Method, trained: &[f64]) -> String {
     let dampings: Vec<String> = trained.iter().map(f64::to_string).collect();
     format!("damping {}, {}", dampings.join(" and "), method.name())
 }
 
 /// A run of the report: means over seeds; the bill is that of the first seed.
-fn run_of(seed: u64, method: Method, trained: &[f64], row: &Row, first: &Point, samples: u64) -> Report {
-    let mut run = Report::labelled(seed, &label(method, trained));
+pub(super) fn run_of(seed: u64, label: &str, row: &Row, first: &Point, samples: u64) -> Report {
+    let mut run = Report::labelled(seed, label);
     let mean = |values: &[f64]| mean_and_deviation(values).0;
     let mut task = Task { samples, accuracy: Some(mean(&row.accuracy)), ..Task::default() };
     task.more.insert("accuracy_deviation".into(), json!(mean_and_deviation(&row.accuracy).1));
@@ -521,6 +525,10 @@ fn switched(plan: &Plan, points: &[Point]) -> Value {
                         mean_and_deviation(&of.iter().map(|s| value(s)).collect::<Vec<_>>());
                     json!([mean, deviation])
                 };
+                let priced = |value: fn(&crate::alignment::Switched) -> Option<f64>| -> Option<f64> {
+                    let values: Option<Vec<f64>> = of.iter().map(|s| value(s)).collect();
+                    values.map(|v| mean_and_deviation(&v).0)
+                };
                 out.push(json!({
                     "method": method.name(),
                     "trained": trained,
@@ -528,6 +536,8 @@ fn switched(plan: &Plan, points: &[Point]) -> Value {
                     "accuracy": each(|s| s.accuracy),
                     "spikes_per_sample": each(|s| s.spikes),
                     "synops_per_sample": each(|s| s.synops),
+                    "energy_j_per_sample": priced(|s| s.energy_j),
+                    "latency_s_per_sample": priced(|s| s.latency_s),
                 }));
             }
         }

@@ -3,6 +3,7 @@
 //! The baselines of the alignment study in two versions: what the names promise (rate, latency, time to first spike,
 //! burst, phase, direct current) and what its code computes under them (`published-…`).
 
+use std::collections::BTreeMap;
 use std::sync::Mutex;
 
 use rayon::prelude::*;
@@ -12,7 +13,7 @@ use serde_json::json;
 use super::alignment::{Training, refused};
 use super::{Context, Experiment, Outcome, Whole};
 use crate::Failure;
-use crate::alignment::{Archive, CodePoint, Features, Set, code_point, mean_and_deviation};
+use crate::alignment::{Archive, CodePoint, Features, Price, Set, code_point, mean_and_deviation};
 use crate::data;
 use crate::report::{Counts, Report, Task};
 
@@ -83,6 +84,20 @@ fn pixels(folder: &std::path::Path) -> Result<Features, Failure> {
     let train = data::mnist(folder, true)?.select(&rows(&train));
     let test = data::mnist(folder, false)?.select(&rows(&test));
     Ok(Features::new(train.width, train.features, train.labels, test.features, test.labels))
+}
+
+/// Nominal energy and time per sample by chip, means over the seeds; nothing for a chip without a price.
+fn prices(points: &[&CodePoint]) -> (BTreeMap<String, f64>, BTreeMap<String, f64>) {
+    let mean = |of: fn(&Price) -> Option<f64>| {
+        let mut chips: BTreeMap<String, Vec<f64>> = BTreeMap::new();
+        for (chip, price) in points.iter().filter_map(|p| p.machine.as_ref()).flat_map(|m| &m.prices) {
+            if let (Some(value), true) = (of(price), price.energy_j.is_some()) {
+                chips.entry(chip.clone()).or_default().push(value);
+            }
+        }
+        chips.into_iter().map(|(chip, values)| (chip, mean_and_deviation(&values).0)).collect()
+    };
+    (mean(|p| p.energy_j.map(|e| e.nominal)), mean(|p| p.latency_s))
 }
 
 impl Experiment for Codes {
@@ -160,11 +175,7 @@ impl Experiment for Codes {
             };
             let (accuracy, accuracies) = each(&|p| behaviour(p).accuracy);
             let (spikes, all_spikes) = each(&|p| behaviour(p).spikes);
-            let energy: serde_json::Map<_, _> = of
-                .first()
-                .and_then(|p| p.machine.as_ref())
-                .map(|m| m.prices.iter().map(|(chip, p)| (chip.clone(), json!(p.energy_j))).collect())
-                .unwrap_or_default();
+            let (energy, latency) = prices(&of);
             rows.push(json!({
                 "code": code,
                 "inputs": of.first().map_or(0, |p| p.inputs),
@@ -175,6 +186,7 @@ impl Experiment for Codes {
                 "best_epoch": each(&|p| p.course.best_epoch as f64).1,
                 "ninety_percent_epoch": each(&|p| p.course.ninety_percent_epoch as f64).1,
                 "energy_j_per_sample": energy,
+                "latency_s_per_sample": latency,
             }));
             let samples = features.test_labels.len() as u64;
             let mut run = Report::labelled(context.seed, code);

@@ -10,7 +10,9 @@ use serde_json::{Value, json};
 use super::alignment::refused;
 use super::{Context, Experiment, Outcome, Whole};
 use crate::Failure;
-use crate::alignment::{Agent, Played, StateEncoder, learn_on_chip, mean_and_deviation, train_agent};
+use crate::alignment::{
+    ACTOR_RATE, Agent, Played, StateEncoder, learn_on_chip, mean_and_deviation, train_agent,
+};
 use crate::plot::Xy;
 use crate::report::{Counts, Figure, Report, Section, Task};
 
@@ -20,6 +22,9 @@ use crate::report::{Counts, Figure, Report, Section, Task};
 pub struct CartPoleTask {
     /// Dampings of the spiking policies.
     damping: Vec<f64>,
+    /// Policies of three spiking layers, trained by backpropagation through time.
+    #[serde(default = "yes")]
+    backpropagation: bool,
     /// Also a perceptron on the raw state.
     #[serde(default)]
     perceptron: bool,
@@ -33,6 +38,10 @@ pub struct CartPoleTask {
     machine_episodes: Whole<0, 10_000>,
 }
 
+fn yes() -> bool {
+    true
+}
+
 fn twenty() -> Whole<0, 10_000> {
     Whole::new(20)
 }
@@ -43,6 +52,9 @@ impl Experiment for CartPoleTask {
         "balance a pole with a spiking policy: reward, spikes and energy per decision";
 
     fn check(&self) -> Result<(), Failure> {
+        if !(self.backpropagation || self.on_chip || self.perceptron) {
+            return Err(refused("backpropagation", false, "true, or on_chip or perceptron true"));
+        }
         match self.damping.iter().find(|d| !(-2.0..=40.0).contains(*d)) {
             Some(damping) => Err(refused("damping", damping, "numbers from -2 to 40")),
             None => Ok(()),
@@ -50,7 +62,10 @@ impl Experiment for CartPoleTask {
     }
 
     fn run(&self, context: &Context<'_>) -> Result<Outcome, Failure> {
-        let mut agents: Vec<Agent> = self.damping.iter().map(|d| Agent::Spiking(*d)).collect();
+        let mut agents: Vec<Agent> = Vec::new();
+        if self.backpropagation {
+            agents.extend(self.damping.iter().map(|d| Agent::Spiking(*d)));
+        }
         if self.on_chip {
             agents.extend(self.damping.iter().map(|d| Agent::OnChip(*d)));
         }
@@ -77,7 +92,9 @@ impl Experiment for CartPoleTask {
                 };
                 let played = match job.0 {
                     Agent::Spiking(d) => train_agent(job.0, encoder(d), job.1, episodes, on_machine)?,
-                    Agent::OnChip(d) => learn_on_chip(d, encoder(d).ok_or_else(failed)?, job.1, episodes)?,
+                    Agent::OnChip(d) => {
+                        learn_on_chip(d, encoder(d).ok_or_else(failed)?, job.1, episodes, ACTOR_RATE)?
+                    }
                     Agent::Perceptron => train_agent(job.0, None, job.1, episodes, 0)?,
                 };
                 let mut state = state.lock().map_err(|_| failed())?;
@@ -101,6 +118,10 @@ impl Experiment for CartPoleTask {
             ),
             ("state", "divided by its largest magnitude, 16 bits, one trajectory per number"),
             ("learning", "REINFORCE, discount 0.99, no baseline, Adam 1e-3, one update per episode"),
+            (
+                "on-chip learning",
+                "readout of a fixed random layer, 8-bit integers; advantages (discount 0.99, weight 0.95 per step back) over their usual size, broadcast after each episode",
+            ),
             (
                 "machine",
                 "8-bit weights rounded after training in float; actions drawn, then the likelier one",

@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 
-use super::kernels::{Entry, Gather, Span, vectorised};
+use super::kernels::{Aligned, Entry, Gather, Span, vectorised};
 use super::network::{Connection, Network, Neuron};
 use super::pass::{Tape, for_chunks};
 use super::samples::Samples;
@@ -12,7 +12,7 @@ const BLOCK: usize = 32;
 
 thread_local! {
     /// The gradient of the block that a thread works on.
-    static SCRATCH: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
+    static SCRATCH: RefCell<Aligned> = RefCell::new(Aligned::default());
 }
 
 /// Adam (Kingma and Ba 2015) with the usual constants.
@@ -48,13 +48,13 @@ struct LayerState {
 
 #[derive(Debug, Clone, Default)]
 struct Moments {
-    first: Vec<f32>,
-    second: Vec<f32>,
+    first: Aligned,
+    second: Aligned,
 }
 
 impl Moments {
     fn zeros(length: usize) -> Self {
-        Self { first: vec![0.0; length], second: vec![0.0; length] }
+        Self { first: Aligned::zeros(length), second: Aligned::zeros(length) }
     }
 }
 
@@ -130,10 +130,10 @@ impl Adam {
                         let spans = &columns[k * BLOCK..k * BLOCK + inputs];
                         // a block's gradient lives in cache only: it is used at once
                         SCRATCH.with_borrow_mut(|gradient| {
-                            // padding must stay zero, whatever block the thread had before: it counts in roundings
-                            gradient.clear();
-                            gradient.resize(values.len(), 0.0);
-                            let out = gradient.as_mut_slice();
+                            if gradient.len() != values.len() {
+                                *gradient = Aligned::zeros(values.len());
+                            }
+                            let out: &mut [f32] = gradient;
                             let (rows, entries) = (&own.delta, rows);
                             Gather { rows, stride, width, start: &zeros, spans, entries, out }.run();
                             rates.apply(values, gradient, first, second);

@@ -3,7 +3,7 @@
 use rand_core::{RngCore, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 
-use super::kernels::padded;
+use super::kernels::{Aligned, padded};
 
 /// How a layer's current comes from the outputs before it.
 #[derive(Debug, Clone, PartialEq)]
@@ -21,9 +21,9 @@ pub struct Dense {
     pub(crate) outputs: usize,
     pub(crate) stride: usize,
     /// `[input][stride]`, zero beyond `outputs`.
-    pub(crate) weights: Vec<f32>,
+    pub(crate) weights: Aligned,
     /// `[stride]`, zero beyond `outputs`.
-    pub(crate) bias: Vec<f32>,
+    pub(crate) bias: Aligned,
 }
 
 impl Dense {
@@ -45,7 +45,13 @@ impl Dense {
     /// All zero.
     pub fn zeros(inputs: usize, outputs: usize) -> Self {
         let stride = padded(outputs);
-        Self { inputs, outputs, stride, weights: vec![0.0; inputs * stride], bias: vec![0.0; stride] }
+        Self {
+            inputs,
+            outputs,
+            stride,
+            weights: Aligned::zeros(inputs * stride),
+            bias: Aligned::zeros(stride),
+        }
     }
 
     /// From weights `[output][input]` and one bias per output; `None` when the lengths do not fit.

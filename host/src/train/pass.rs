@@ -10,7 +10,7 @@ use rand_core::SeedableRng;
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rayon::prelude::*;
 
-use super::kernels::{Entry, Gather, RowProducts, Span, padded, vectorised};
+use super::kernels::{Aligned, Entry, Gather, RowProducts, Span, padded, vectorised};
 use super::network::{Connection, Layer, Network, Neuron, unit};
 use super::samples::Samples;
 
@@ -44,12 +44,12 @@ pub(crate) struct LayerTape {
     pub(crate) stride: usize,
     pub(crate) neurons: usize,
     /// Membranes after integration (currents of neurons without state), `[row][stride]`.
-    pub(crate) membranes: Vec<f32>,
+    pub(crate) membranes: Aligned,
     /// Non-zero outputs per row, in `entries`.
     pub(crate) spans: Vec<Span>,
     pub(crate) entries: Vec<Entry>,
     /// Gradient by the outputs, then by the currents, `[row][stride]`.
-    pub(crate) delta: Vec<f32>,
+    pub(crate) delta: Aligned,
     /// Gradients by (decay, threshold), per sample.
     pub(crate) scalars: Vec<[f32; 2]>,
 }
@@ -74,8 +74,8 @@ impl Tape {
             if tape.stride != stride || tape.membranes.len() != rows * stride {
                 tape.stride = stride;
                 tape.neurons = layer.outputs();
-                tape.membranes = vec![0.0; rows * stride];
-                tape.delta = vec![0.0; rows * stride];
+                tape.membranes = Aligned::zeros(rows * stride);
+                tape.delta = Aligned::zeros(rows * stride);
                 tape.spans = vec![[0, 0]; rows];
                 tape.entries = vec![Entry::default(); rows * stride];
                 tape.scalars = vec![[0.0; 2]; samples];
@@ -310,8 +310,8 @@ pub(crate) fn backward(
         // the first layer passes nothing on; it gets an empty target per chunk
         let mut nothing: Vec<f32> = vec![0.0; tape.samples.div_ceil(CHUNK)];
         let (target, target_stride) = match before.last_mut() {
-            Some(previous) => (&mut previous.delta, previous.stride),
-            None => (&mut nothing, 0),
+            Some(previous) => (&mut previous.delta[..], previous.stride),
+            None => (&mut nothing[..], 0),
         };
         let target_rows = if target_stride == 0 { 1 } else { rows * target_stride };
         let work = |(chunk, ((delta, losses), (scalars, target))): (
