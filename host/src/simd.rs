@@ -17,7 +17,7 @@ mod pulses;
 
 use synop_core::crossbar::{Pulsed, Pulsing};
 use synop_core::neuron::{BLOCK, Outcome, Params, State};
-use synop_core::store::{self, Event, Kernels, Matrix, Portable, RunOutcome, SparseRow};
+use synop_core::store::{self, Event, Kernels, Lanes, Loop, Matrix, Portable, RunOutcome, SparseRow};
 
 /// What the processor can do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -175,6 +175,28 @@ impl Kernels for Native {
         #[cfg(not(target_arch = "x86_64"))]
         let _ = bytes;
     }
+
+    #[inline]
+    fn dense_lanes(&self, sums: &mut [Lanes], matrix: Matrix<'_>, events: &[Event], payloads: &[Lanes]) {
+        match self.level {
+            // SAFETY: the level says that the processor has the features.
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx512 => unsafe { x86::dense_lanes_512(sums, matrix, events, payloads) },
+            _ => store::dense_lanes(sums, matrix, events, payloads),
+        }
+    }
+
+    #[inline]
+    fn run<L: Loop>(&self, work: L) -> L::Output {
+        match self.level {
+            // SAFETY: the level says that the processor has the features.
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx512 => unsafe { x86::run_512(work) },
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx2 => unsafe { x86::run_2(work) },
+            _ => work.run(),
+        }
+    }
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -183,6 +205,84 @@ mod x86 {
     use std::arch::x86_64::*;
     use synop_core::image::{CurrentOrder, Reset, flag};
     use synop_core::neuron::Value;
+
+    /// A loop of safe code, compiled with these features.
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
+    pub(super) unsafe fn run_512<L: Loop>(work: L) -> L::Output {
+        work.run()
+    }
+
+    /// A loop of safe code, compiled with these features.
+    #[target_feature(enable = "avx2")]
+    pub(super) unsafe fn run_2<L: Loop>(work: L) -> L::Output {
+        work.run()
+    }
+
+    /// Rows of 16-bit weights, two at a time: their weights of a column in the halves of a word, their payloads of a
+    /// sample too, so that one instruction multiplies and adds both for all samples. All other rows go to the portable
+    /// loop.
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
+    pub(super) unsafe fn dense_lanes_512(
+        sums: &mut [Lanes],
+        matrix: Matrix<'_>,
+        events: &[Event],
+        payloads: &[Lanes],
+    ) {
+        let n = sums.len();
+        for (events, payloads) in events.chunks(2 * PAIRS).zip(payloads.chunks(2 * PAIRS)) {
+            let mut rows: [(&[u8], &[u8]); PAIRS] = [(&[], &[]); PAIRS];
+            let mut halves = [_mm512_setzero_si512(); PAIRS];
+            let mut count = 0;
+            for (e, payload) in events.iter().zip(payloads) {
+                let row = matrix.row(e[0]);
+                // SAFETY: 16 lanes are 64 bytes.
+                let lanes = unsafe { _mm512_loadu_si512(payload.as_ptr().cast()) };
+                let narrow = _mm512_cvtepi32_epi16(lanes);
+                let fits = _mm512_cmpeq_epi32_mask(_mm512_cvtepi16_epi32(narrow), lanes) == 0xffff;
+                if !fits || matrix.bits != 16 || row.len() < 2 * n {
+                    store::dense_lanes(sums, matrix, std::slice::from_ref(e), std::slice::from_ref(payload));
+                    continue;
+                }
+                let half = _mm512_cvtepu16_epi32(narrow);
+                if count % 2 == 0 {
+                    rows[count / 2] = (row, row);
+                    halves[count / 2] = half;
+                } else {
+                    rows[count / 2].1 = row;
+                    halves[count / 2] = _mm512_or_si512(halves[count / 2], _mm512_slli_epi32::<16>(half));
+                }
+                count += 1;
+            }
+            let pairs = count.div_ceil(2);
+            for first in (0..n).step_by(16) {
+                let columns = (n - first).min(16);
+                let mask = lanes(columns);
+                let mut acc = [_mm512_setzero_si512(); 16];
+                for ((a, b), payload) in rows[..pairs].iter().zip(&halves) {
+                    let weights = |row: &[u8]| {
+                        // SAFETY: the mask ends at column n, and rows of pairs have 2 n bytes at least.
+                        let w =
+                            unsafe { _mm256_maskz_loadu_epi16(mask, row.as_ptr().cast::<i16>().add(first)) };
+                        _mm512_cvtepu16_epi32(w)
+                    };
+                    let both = _mm512_or_si512(weights(a), _mm512_slli_epi32::<16>(weights(b)));
+                    let mut words = [0i32; 16];
+                    // SAFETY: 16 words are 64 bytes.
+                    unsafe { _mm512_storeu_si512(words.as_mut_ptr().cast(), both) };
+                    for (a, w) in acc.iter_mut().zip(words) {
+                        *a = _mm512_add_epi32(*a, _mm512_madd_epi16(*payload, _mm512_set1_epi32(w)));
+                    }
+                }
+                for (s, a) in sums[first..first + columns].iter_mut().zip(acc) {
+                    // SAFETY: 16 lanes are 64 bytes.
+                    unsafe {
+                        let at: *mut __m512i = s.as_mut_ptr().cast();
+                        _mm512_storeu_si512(at, _mm512_add_epi32(_mm512_loadu_si512(at), a));
+                    }
+                }
+            }
+        }
+    }
 
     /// Rows that one pass adds: their sum fits 16 bits (16 · 128 < 2^15), and each is one stream.
     const STREAMS: usize = 16;
@@ -1049,6 +1149,7 @@ mod tests {
     use super::*;
     use rand_xoshiro::Xoshiro256PlusPlus;
     use rand_xoshiro::rand_core::{RngCore, SeedableRng};
+    use synop_core::LANES;
     use synop_core::image::{CurrentOrder, Kind, Param, Piece, Reset, flag};
     use synop_core::neuron::Value;
 
@@ -1084,6 +1185,23 @@ mod tests {
                             assert_eq!(a, b, "bits, {level:?}, {columns} columns, {} rows", some.len());
                         }
                     }
+                }
+                for bits in [4, 8, 16] {
+                    let matrix = Matrix { bytes: &bytes, stride, bits };
+                    // An odd number of rows, some of which have a payload that no 16 bits hold.
+                    let events: Vec<Event> = (0..rows as i32 - 1).map(|i| [i, 0xffff]).collect();
+                    let payloads: Vec<Lanes> = events
+                        .iter()
+                        .map(|e| {
+                            std::array::from_fn(|l| {
+                                (e[0] * 7 + l as i32 * 5) % 9 - 4 + i32::from(e[0] == 11) * 40_000
+                            })
+                        })
+                        .collect();
+                    let (mut a, mut b) = (vec![[5; LANES]; columns], vec![[5; LANES]; columns]);
+                    Portable.dense_lanes(&mut a, matrix, &events, &payloads);
+                    native.dense_lanes(&mut b, matrix, &events, &payloads);
+                    assert_eq!(a, b, "dense lanes, {level:?}, {columns} columns, {bits} bits");
                 }
                 let targets: Vec<u16> = random(9, 2 * columns)
                     .chunks(2)

@@ -19,7 +19,7 @@ use crate::plasticity::{
     Cadence, Columns, ErrorFactor, Marks, Moment, Post, Posts, Row, Rule, Tally, Targets, Trace, TraceMode,
     Variable, Weights, with_sample,
 };
-use crate::store::{Event, Kernels, Portable};
+use crate::store::{Event, Kernels, Loop, Portable};
 use crate::tile::{Tile, Work as TileWork};
 use crate::words::{bytes_at, word};
 
@@ -48,6 +48,11 @@ impl Layout {
         Some(Layout { row_first, rows, column_first, columns, values, lists })
     }
 
+    /// Rows and columns.
+    pub(crate) fn shape(&self) -> (usize, usize) {
+        (self.rows, self.columns)
+    }
+
     /// `i32` words of traces, after the third factor.
     fn traces(&self) -> usize {
         2 * (self.rows + self.columns)
@@ -59,7 +64,7 @@ impl Layout {
 }
 
 /// The rule of a port.
-fn rule_of(image: &Image<'_>, port: &Port) -> Option<Rule> {
+pub(crate) fn rule_of(image: &Image<'_>, port: &Port) -> Option<Rule> {
     Rule::decode(image.rule_words(port.rule)?).ok()
 }
 
@@ -130,7 +135,11 @@ impl Machine<'_> {
                 Cadence::Samples(k) => {
                     let sample = (self.samples % u64::from(k)) as u32;
                     self.note_sample(i, &port, &rule, sample);
-                    if sample + 1 == k { self.apply_batch(i, &port, &rule, draws) } else { Tally::default() }
+                    if sample + 1 == k {
+                        self.apply_batch(i, &port, &rule, &Portable, draws)
+                    } else {
+                        Tally::default()
+                    }
                 }
                 Cadence::Tick | Cadence::Every(_) => continue,
             };
@@ -146,7 +155,7 @@ impl Machine<'_> {
             let Some(port) = self.image.port(i).filter(|p| p.rule != NONE) else { continue };
             let Some(rule) = rule_of(&self.image, &port) else { continue };
             if let Cadence::Samples(_) = rule.cadence() {
-                let tally = self.apply_batch(i, &port, &rule, draws);
+                let tally = self.apply_batch(i, &port, &rule, &Portable, draws);
                 self.count_learning(&port, &tally, 0);
             }
         }
@@ -234,7 +243,14 @@ impl Machine<'_> {
     }
 
     /// Applies a rule for all samples that its port remembers, and forgets them.
-    fn apply_batch<D: Draws>(&mut self, i: u32, port: &Port, rule: &Rule, draws: &mut D) -> Tally {
+    pub(crate) fn apply_batch<K: Kernels, D: Draws>(
+        &mut self,
+        i: u32,
+        port: &Port,
+        rule: &Rule,
+        kernels: &K,
+        draws: &mut D,
+    ) -> Tally {
         let mut tally = Tally::default();
         let (Some(layout), Some(source), Some(target)) =
             (Layout::of(&self.image, port), self.image.piece(port.source), self.image.piece(port.target))
@@ -260,21 +276,25 @@ impl Machine<'_> {
                 listed += 1;
             }
         }
-        let mut rows =
-            PlasticRows::new(&self.image, i, port, (&source, &target), self.plastic, self.cores.start);
-        let moment = Moment { purpose: PLASTICITY.wrapping_add(port.projection), time: self.updates };
-        let own_synapse = port.source == port.target && target.kind == Kind::Binary;
         if listed != 0 {
             let posts =
                 Posts { bits: bytemuck::cast_slice(&*post), listed: lists.get(..listed).unwrap_or_default() };
-            for (local, &bits) in pre.iter().enumerate().filter(|(_, bits)| **bits != 0) {
-                let fixed = own_synapse.then_some(local as u16);
-                rows.each(local, |row, nonzero| {
-                    let t = rule.update_batch(bits as u32, &posts, fixed, row, draws, moment);
-                    *nonzero = nonzero.wrapping_add_signed(t.nonzero as i32);
-                    tally += t;
-                });
-            }
+            tally = kernels.run(BatchRows {
+                rule,
+                rows: PlasticRows::new(
+                    &self.image,
+                    i,
+                    port,
+                    (&source, &target),
+                    self.plastic,
+                    self.cores.start,
+                ),
+                pre,
+                posts,
+                own_synapse: port.source == port.target && target.kind == Kind::Binary,
+                draws,
+                moment: Moment { purpose: PLASTICITY.wrapping_add(port.projection), time: self.updates },
+            });
         }
         bits.fill(0);
         if tally.changed != 0 {
@@ -295,7 +315,7 @@ impl Machine<'_> {
         }
     }
 
-    fn count_learning(&mut self, port: &Port, tally: &Tally, traced: u64) {
+    pub(crate) fn count_learning(&mut self, port: &Port, tally: &Tally, traced: u64) {
         let Some(row) = counters_of(self.counters, port.target) else { return };
         add(row, Count::PlasticUpdates, tally.attempted);
         add(row, Count::PlasticChanges, tally.changed);
@@ -508,11 +528,12 @@ impl Machine<'_> {
             if !pre.is_idle() {
                 // The coupling of a binary neuron to itself is not plastic.
                 let kept = own_synapse.then(|| columns.mute(local));
-                rows.each(local, |row, nonzero| {
-                    let t = rule.update(&pre, &columns, row, draws, moment);
-                    *nonzero = nonzero.wrapping_add_signed(t.nonzero as i32);
+                for q in rows.segments(local) {
+                    let Some((mut row, count_at)) = rows.segment(local, q) else { continue };
+                    let t = rule.update(&pre, &columns, &mut row, draws, moment);
+                    rows.count(count_at, t.nonzero);
                     tally += t;
-                });
+                }
                 if let Some(kept) = kept {
                     columns.unmute(local, kept);
                 }
@@ -523,6 +544,36 @@ impl Machine<'_> {
             self.mark_stale(port.target);
         }
         tally
+    }
+}
+
+/// The rows of a port for a rule over several samples.
+struct BatchRows<'l, 'm, D> {
+    rule: &'l Rule,
+    rows: PlasticRows<'m>,
+    pre: &'l [i32],
+    posts: Posts<'l>,
+    /// The coupling of a binary neuron to itself is not plastic.
+    own_synapse: bool,
+    draws: &'l mut D,
+    moment: Moment,
+}
+
+impl<D: Draws> Loop for BatchRows<'_, '_, D> {
+    type Output = Tally;
+
+    #[inline(always)]
+    fn run(mut self) -> Tally {
+        let mut change = self.rule.batch(self.posts, self.rows.port.bits, self.draws, self.moment);
+        for (local, &bits) in self.pre.iter().enumerate().filter(|(_, bits)| **bits != 0) {
+            let fixed = self.own_synapse.then_some(local as u16);
+            for q in self.rows.segments(local) {
+                let Some((mut row, count_at)) = self.rows.segment(local, q) else { continue };
+                let more = change.update(bits as u32, fixed, &mut row);
+                self.rows.count(count_at, more);
+            }
+        }
+        change.tally()
     }
 }
 
@@ -729,40 +780,56 @@ impl<'m> PlasticRows<'m> {
         }
     }
 
-    /// Visits the segments of a row, each with its count of non-zero weights.
-    fn each(&mut self, local: usize, mut visit: impl FnMut(&mut Row<'_>, &mut u32)) {
-        let first_draw = (self.draw_row.wrapping_add(local as u32) << 16).wrapping_add(self.draw_column);
-        if self.port.store == Store::Dense {
-            let stride = self.port.stride as usize;
-            let at = (self.port.offset as usize * 8).wrapping_sub(self.first).wrapping_add(local * stride);
-            let count_at = (self.port.nonzero as usize * 8).wrapping_sub(self.first).wrapping_add(local * 4);
-            let mut nonzero = crate::words::le_u32(self.plastic, count_at);
-            let bytes = Segment::weight_bytes(self.columns as u32, self.port.bits);
-            let Some(bytes) = self.plastic.get_mut(at..at.wrapping_add(bytes)) else { return };
-            let Some(weights) = container(bytes, self.port.bits, self.columns) else { return };
-            visit(&mut Row { weights, targets: Targets::From(0), first_draw }, &mut nonzero);
-            put_u32(self.plastic, count_at, nonzero);
-            return;
-        }
-        let Some(class) = &self.class else { return };
-        let (first, end) = self.image.row(class, local as u32);
-        for q in first..end {
-            let Some(seg) = Segment::at(self.image.segments, q) else { continue };
-            if seg.port != self.number {
-                continue;
+    /// The segments of a row.
+    #[inline(always)]
+    fn segments(&self, local: usize) -> core::ops::Range<u32> {
+        match &self.class {
+            _ if self.port.store == Store::Dense => 0..1,
+            Some(class) => {
+                let (first, end) = self.image.row(class, local as u32);
+                first..end
             }
-            let targets = bytes_at(self.image.data, seg.offset as usize * 4, Segment::target_bytes(seg.len));
-            let targets: &[u16] = bytemuck::try_cast_slice(targets).unwrap_or(&[]);
-            let at = (seg.extra as usize * 4).wrapping_sub(self.first);
-            let mut nonzero = crate::words::le_u32(self.plastic, at);
-            let bytes = Segment::weight_bytes(seg.len, self.port.bits);
-            let Some(bytes) = self.plastic.get_mut(at.wrapping_add(4)..at.wrapping_add(4 + bytes)) else {
-                return;
-            };
-            let Some(weights) = container(bytes, self.port.bits, seg.len as usize) else { return };
-            visit(&mut Row { weights, targets: Targets::Listed(targets), first_draw }, &mut nonzero);
-            put_u32(self.plastic, at, nonzero);
+            None => 0..0,
         }
+    }
+
+    /// A segment of a row, and where its count of non-zero weights stands; `None` where it is another port's.
+    #[inline(always)]
+    fn segment(&mut self, local: usize, q: u32) -> Option<(Row<'_>, usize)> {
+        let dense = self.port.store == Store::Dense;
+        let (targets, count, count_at, at) = if dense { self.dense(local) } else { self.sparse(q)? };
+        let bytes = Segment::weight_bytes(count, self.port.bits);
+        let bytes = self.plastic.get_mut(at..at.wrapping_add(bytes))?;
+        let weights = container(bytes, self.port.bits, count as usize)?;
+        let first_draw = (self.draw_row.wrapping_add(local as u32) << 16).wrapping_add(self.draw_column);
+        Some((Row { weights, targets, first_draw }, count_at))
+    }
+
+    /// Adds to a count of non-zero weights.
+    #[inline(always)]
+    fn count(&mut self, at: usize, more: i64) {
+        let nonzero = crate::words::le_u32(self.plastic, at).wrapping_add_signed(more as i32);
+        put_u32(self.plastic, at, nonzero);
+    }
+
+    /// A dense row: its targets, how many, and where its count of non-zero weights and its weights stand.
+    #[inline(always)]
+    fn dense(&self, local: usize) -> (Targets<'m>, u32, usize, usize) {
+        let at = (self.port.offset as usize * 8)
+            .wrapping_sub(self.first)
+            .wrapping_add(local * self.port.stride as usize);
+        let count_at = (self.port.nonzero as usize * 8).wrapping_sub(self.first).wrapping_add(local * 4);
+        (Targets::From(0), self.columns as u32, count_at, at)
+    }
+
+    /// The same of a segment of a sparse row, if it is this port's.
+    #[inline(always)]
+    fn sparse(&self, q: u32) -> Option<(Targets<'m>, u32, usize, usize)> {
+        let seg = Segment::at(self.image.segments, q).filter(|s| s.port == self.number)?;
+        let targets = bytes_at(self.image.data, seg.offset as usize * 4, Segment::target_bytes(seg.len));
+        let targets: &[u16] = bytemuck::try_cast_slice(targets).unwrap_or(&[]);
+        let at = (seg.extra as usize * 4).wrapping_sub(self.first);
+        Some((Targets::Listed(targets), seg.len, at, at.wrapping_add(4)))
     }
 }
 

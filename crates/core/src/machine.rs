@@ -28,7 +28,9 @@ use core::fmt;
 use core::ops::Range;
 
 mod binary;
+mod lanes;
 pub use binary::Ran;
+pub use lanes::Batch;
 
 /// Why an input was not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -861,6 +863,19 @@ impl<'a> Machine<'a> {
     /// The plastic memory: all weights of plastic ports, with their non-zero counts.
     pub fn plastic(&self) -> &[u8] {
         self.plastic
+    }
+
+    /// Takes up the plastic weights of another machine whose image differs in nothing but the constants of its rules.
+    /// Says whether there are as many; else nothing is taken.
+    pub fn take_weights(&mut self, plastic: &[u8]) -> bool {
+        if plastic.len() != self.plastic.len() {
+            return false;
+        }
+        self.plastic.copy_from_slice(plastic);
+        for p in 0..self.image.pieces {
+            self.mark_stale(p);
+        }
+        true
     }
 
     /// Rows of a matrix port as they stand: packed weights, `stride` bytes a row.

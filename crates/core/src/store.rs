@@ -108,6 +108,22 @@ pub fn set_weight(bytes: &mut [u8], bits: u32, j: usize, w: i32) {
     }
 }
 
+/// Samples that run side by side.
+pub const LANES: usize = 16;
+
+/// One number for each of the samples that run side by side.
+pub type Lanes = [i32; LANES];
+
+/// A loop in plain safe code that gains from being compiled for the very processor: [`Kernels::run`]. `run` should be
+/// inlined always.
+pub trait Loop {
+    /// What it comes to.
+    type Output;
+
+    /// Runs it.
+    fn run(self) -> Self::Output;
+}
+
 /// The loops of a machine.
 pub trait Kernels {
     /// Whether the machine counts. A bench may switch it off to see what counting costs.
@@ -180,6 +196,18 @@ pub trait Kernels {
     #[inline]
     fn soon(&self, bytes: &[u8]) {
         let _ = bytes;
+    }
+
+    /// Adds dense rows to samples side by side: `sums[j][sample] += payloads[event][sample] · w[row][j]`.
+    #[inline]
+    fn dense_lanes(&self, sums: &mut [Lanes], matrix: Matrix<'_>, events: &[Event], payloads: &[Lanes]) {
+        dense_lanes(sums, matrix, events, payloads);
+    }
+
+    /// Runs a loop: a host may have it compiled with all that its processor can do.
+    #[inline]
+    fn run<L: Loop>(&self, work: L) -> L::Output {
+        work.run()
     }
 }
 
@@ -262,6 +290,14 @@ impl<K: Kernels> Kernels for Uncounted<K> {
     fn soon(&self, bytes: &[u8]) {
         self.0.soon(bytes);
     }
+    #[inline]
+    fn dense_lanes(&self, sums: &mut [Lanes], matrix: Matrix<'_>, events: &[Event], payloads: &[Lanes]) {
+        self.0.dense_lanes(sums, matrix, events, payloads);
+    }
+    #[inline]
+    fn run<L: Loop>(&self, work: L) -> L::Output {
+        self.0.run(work)
+    }
 }
 
 /// Reference for [`Kernels::dense`].
@@ -294,6 +330,42 @@ pub fn dense(sums: &mut [i32], matrix: Matrix<'_>, events: &[Event]) {
             }
         }
     }
+}
+
+/// Reference for [`Kernels::dense_lanes`].
+#[inline(always)]
+pub fn dense_lanes(sums: &mut [Lanes], matrix: Matrix<'_>, events: &[Event], payloads: &[Lanes]) {
+    for (&[i, _], &payload) in events.iter().zip(payloads) {
+        let row = matrix.row(i);
+        match matrix.bits {
+            16 => {
+                for (s, w) in sums.iter_mut().zip(row.as_chunks::<2>().0) {
+                    add_lanes(s, payload, i32::from(i16::from_le_bytes(*w)));
+                }
+            }
+            8 => {
+                for (s, w) in sums.iter_mut().zip(row) {
+                    add_lanes(s, payload, i32::from(*w as i8));
+                }
+            }
+            bits => {
+                for (j, s) in sums.iter_mut().enumerate() {
+                    add_lanes(s, payload, weight_at(row, bits, j));
+                }
+            }
+        }
+    }
+}
+
+/// `sums += payload · w`, lane by lane. By value: no lane is written under another that is still to be read, so that
+/// all stay in one register.
+#[inline(always)]
+pub(crate) fn add_lanes(sums: &mut Lanes, payload: Lanes, w: i32) {
+    let mut new = *sums;
+    for (s, p) in new.iter_mut().zip(payload) {
+        *s = s.wrapping_add(p.wrapping_mul(w));
+    }
+    *sums = new;
 }
 
 /// Dense rows of 8-bit weights, two at a time, so that a sum is read and written once for both.

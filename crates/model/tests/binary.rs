@@ -3,7 +3,7 @@
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::{RngCore, SeedableRng};
 use synop_core::counters::NAMES;
-use synop_core::{Machine, Portable, Threefry, Unobserved};
+use synop_core::{Batch, Event, LANES, Machine, Portable, Threefry, Unobserved};
 use synop_model::attractor::{self, Built, Layer, Layers, Plan, Plastic, Sweep, port_of};
 use synop_model::image::{Blob, write};
 use synop_model::network::{Rows, Synapses};
@@ -237,4 +237,107 @@ fn a_host_may_update_neurons_in_its_own_order_until_none_wants_to_change() {
     }
     assert!(machine.is_settled());
     check_sums(&machine, &built, &layers, "own order");
+}
+
+/// What a machine has come to, as far as samples that ran side by side may change it.
+fn whole_of(machine: &Machine<'_>) -> (u64, Vec<u8>, Vec<Vec<u64>>, Vec<Vec<i32>>) {
+    let pieces = 0..machine.image().pieces;
+    (
+        machine.tick(),
+        machine.plastic().to_vec(),
+        pieces.clone().map(|p| machine.counters(p).row().to_vec()).collect(),
+        pieces.map(|p| machine.spike_counts(p).to_vec()).collect(),
+    )
+}
+
+#[test]
+fn samples_side_by_side_are_samples_one_by_one() {
+    let mut flips_after_the_teacher = 0;
+    for case in 0..24u64 {
+        let sweep = if case % 2 == 0 { Sweep::Synchronous } else { Sweep::LayerWise };
+        let mut layers = layers(case, sweep, case % 3 == 0, case % 4 < 2);
+        layers.plan.until_quiet = case % 5 != 0;
+        layers.self_coupling = [15, 40, -9][case as usize % 3];
+        layers.keep_right = case % 7 < 4;
+        let every = [2, 5, 16][case as usize / 3 % 3];
+        let rounding = ["nearest", "stochastic", "gate 0.5"][case as usize / 9];
+        let rule = |error: &str, change: &str| {
+            let text = format!(
+                "rule r {{ error e = ({error}); every {every} samples; rounding {rounding}; bounds -60 60; {change} }}"
+            );
+            Some(RuleSpec::parse(&text).unwrap())
+        };
+        for layer in &mut layers.layers {
+            layer.couplings.as_mut().unwrap().rule = rule("s*(g0) <= 30", "dw = 0.3*x0*e*s");
+            layer.input.as_mut().unwrap().rule = rule("s*(g0+g1) <= 30", "dw = 1.4*x0*e*s");
+            layer.readout.as_mut().unwrap().rule = rule("t*(g0) <= 50", "dw = 0.7*x0*e*t");
+        }
+        let (built, blob) = written(&layers);
+        let image = blob.image().unwrap();
+        let mut arenas = [(); 2].map(|()| vec![0; image.memory(0..1).words()]);
+        let [mut single, mut beside] = arenas.each_mut().map(|a| Machine::new(image, a).unwrap());
+        let mut memory = vec![0; Batch::words(&image).unwrap()];
+        let mut batch = Batch::new(&image, &mut memory).unwrap();
+        let (mut draws, mut same_draws) = (Threefry::new(3), Threefry::new(3));
+        let mut r = Random(Xoshiro256PlusPlus::seed_from_u64(case));
+        let mut left = 40;
+        while left > 0 {
+            let count = beside.samples_left().min(left).min(r.within(1, LANES as i32) as usize);
+            left -= count;
+            batch.rest(count);
+            let mut ended = Vec::new();
+            for sample in 0..count {
+                let values: Vec<Event> =
+                    (0..INPUTS as i32).map(|i| [i, r.within(-1, 1)]).filter(|e| e[1] != 0).collect();
+                let label = r.within(0, CLASSES as i32 - 1);
+                single.rest();
+                single.inject(built.input as u32, &values).unwrap();
+                beside.inject_beside(&mut batch, sample, built.input as u32, &values).unwrap();
+                single.inject(built.teacher as u32, &[[label, 2]]).unwrap();
+                beside.inject_beside(&mut batch, sample, built.teacher as u32, &[[label, 2]]).unwrap();
+                let targets = single.targets_mut(built.readout as u32);
+                for (c, (t, b)) in
+                    targets.iter_mut().zip(batch.targets_mut(&image, built.readout as u32)).enumerate()
+                {
+                    *t = if c == label as usize { 1 } else { -1 };
+                    b[sample] = *t;
+                }
+                single.run_program(attractor::LEARN, &Portable, &mut draws, &mut Unobserved);
+                ended.push((0..image.pieces).map(|p| single.membranes(p).to_vec()).collect::<Vec<_>>());
+                let sums: Vec<i32> = single.sums(built.readout as u32, 0).to_vec();
+                ended.last_mut().unwrap().push(sums);
+                single.learn_sample(&mut draws);
+            }
+            beside.run_program_beside(&mut batch, attractor::LEARN, &Portable);
+            for (sample, ended) in ended.iter().enumerate() {
+                for (p, expected) in (0..image.pieces).zip(ended) {
+                    let found: Vec<i32> = batch.values(&image, p).iter().map(|v| v[sample]).collect();
+                    assert_eq!(&found, expected, "case {case}, sample {sample}, piece {p}");
+                }
+                let sums = batch.sums(&image, built.readout as u32, 0).iter().map(|v| v[sample]);
+                assert_eq!(&sums.collect::<Vec<_>>(), ended.last().unwrap(), "case {case}, sample {sample}");
+            }
+            beside.learn_beside(&batch, &Portable, &mut same_draws);
+            assert_eq!(whole_of(&beside), whole_of(&single), "case {case}");
+        }
+        flips_after_the_teacher +=
+            single.counters(built.layers[0] as u32).row()[synop_core::Count::Spikes as usize];
+        single.finish_batch(&mut draws);
+        beside.finish_batch(&mut same_draws);
+        assert_eq!(whole_of(&beside), whole_of(&single), "case {case}");
+        assert_ne!(
+            single.plastic(),
+            image.section(synop_core::image::Section::Plastic),
+            "nothing was learnt"
+        );
+    }
+    assert!(flips_after_the_teacher > 24 * 45 * SIZE as u64, "hardly a neuron flips");
+}
+
+#[test]
+fn networks_with_orders_of_single_neurons_do_not_run_side_by_side() {
+    for (sweep, fits) in sweeps().into_iter().zip([true, true, false, false, false]) {
+        let (_, blob) = written(&layers(1, sweep, true, true));
+        assert_eq!(Batch::words(&blob.image().unwrap()).is_some(), fits);
+    }
 }

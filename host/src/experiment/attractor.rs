@@ -12,6 +12,7 @@ use synop_model::attractor::Plan;
 use super::{Context, Experiment, Outcome, Whole};
 use crate::plot::Xy;
 use crate::report::{Figure, Image, Report, Section, SynOps, Task as Score, Training};
+use crate::steered::data::HeldOut;
 use crate::steered::{self, Learnt, Order, Recipe, Task};
 use crate::{Failure, ledger};
 
@@ -37,12 +38,19 @@ struct Data {
     set: Set,
     train: Whole<1, 60_000>,
     test: Whole<1, 10_000>,
+    /// Where the held-out images are from.
+    #[serde(default = "test_images")]
+    held_out: HeldOut,
     /// Input neurons of sets that are projected or drawn.
     #[serde(default = "hundred")]
     features: Whole<2, 4096>,
     /// Probability that a bit of a drawn sample is flipped.
     #[serde(default)]
     flip: f64,
+}
+
+fn test_images() -> HeldOut {
+    HeldOut::Test
 }
 
 fn hundred() -> Whole<2, 4096> {
@@ -127,6 +135,9 @@ struct Learning {
     rate_couplings: f64,
     rate_input: f64,
     rate_readout: f64,
+    /// Every epoch's rates are those of the epoch before, times this.
+    #[serde(default = "unit")]
+    rate_fall: f64,
     /// Samples whose changes are summed.
     batch: Whole<1, 16>,
     /// Sweeps before the teacher comes.
@@ -167,6 +178,7 @@ impl AttractorLearning {
             margin: l.margin,
             readout_margin: l.readout_margin,
             rates: [l.rate_couplings, l.rate_input, l.rate_readout],
+            fall: l.rate_fall,
             batch: l.batch.get() as u32,
             plan: Plan {
                 warm,
@@ -183,11 +195,12 @@ impl AttractorLearning {
     fn task(&self, context: &Context<'_>) -> Result<Task, Failure> {
         let d = &self.data;
         let (train, test, features) = (d.train.size(), d.test.size(), d.features.size());
+        let held_out = (d.held_out, test);
         match d.set {
             Set::EntangledMnist => {
-                steered::data::entangled_mnist(context.data, features, train, test, context.seed)
+                steered::data::entangled_mnist(context.data, features, train, held_out, context.seed)
             }
-            Set::Mnist => steered::data::raw_mnist(context.data, train, test, context.seed),
+            Set::Mnist => steered::data::raw_mnist(context.data, train, held_out, context.seed),
             Set::Prototypes => Ok(steered::data::prototypes(features, 10, d.flip, train, test, context.seed)),
             Set::Xor => Ok(steered::data::xor(features, d.flip, train, test, context.seed)),
         }
@@ -230,6 +243,7 @@ impl Experiment for AttractorLearning {
             ("learning.rate_couplings", l.rate_couplings, 1e-9, 100.0),
             ("learning.rate_input", l.rate_input, 1e-9, 100.0),
             ("learning.rate_readout", l.rate_readout, 1e-9, 100.0),
+            ("learning.rate_fall", l.rate_fall, 0.01, 1.0),
         ] {
             within(key, value, low, high)?;
         }

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use rand_core::{RngCore, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
+use serde::{Deserialize, Serialize};
 use synop_core::Event;
 
 use crate::Failure;
@@ -28,6 +29,11 @@ impl Samples {
     /// Number of samples.
     pub fn len(&self) -> usize {
         self.labels.len()
+    }
+
+    /// The label of a sample; 0 beyond the last.
+    pub fn label(&self, sample: usize) -> u8 {
+        self.labels.get(sample).copied().unwrap_or(0)
     }
 
     /// Whether there is none.
@@ -81,7 +87,7 @@ fn signs(random: &mut Xoshiro256PlusPlus, n: usize) -> Vec<i32> {
 const PROJECTION: u64 = 17;
 
 /// MNIST through a random projection and the sign: `x = sgn(Rᵀ · pixels)`, R Gaussian, the same for both parts;
-/// zero gives −1. Training images are drawn by `seed`, test images are the first ones.
+/// zero gives −1. Training images are drawn by `seed`, held-out ones chosen as [`HeldOut`] says.
 ///
 /// # Errors
 /// Bad input when the data set is absent.
@@ -89,7 +95,7 @@ pub fn entangled_mnist(
     folder: &Path,
     features: usize,
     train: usize,
-    test: usize,
+    test: (HeldOut, usize),
     seed: u64,
 ) -> Result<Task, Failure> {
     let mut random = Xoshiro256PlusPlus::seed_from_u64(PROJECTION);
@@ -125,7 +131,7 @@ pub fn entangled_mnist(
 ///
 /// # Errors
 /// Bad input when the data set is absent.
-pub fn raw_mnist(folder: &Path, train: usize, test: usize, seed: u64) -> Result<Task, Failure> {
+pub fn raw_mnist(folder: &Path, train: usize, test: (HeldOut, usize), seed: u64) -> Result<Task, Failure> {
     let binary = |set: &Dataset, rows: &[usize]| {
         let mut samples = Samples::default();
         for &row in rows {
@@ -146,12 +152,28 @@ pub fn raw_mnist(folder: &Path, train: usize, test: usize, seed: u64) -> Result<
 
 type Parts = (Vec<usize>, Dataset, Vec<usize>, Dataset);
 
-fn parts(folder: &Path, train: usize, test: usize, seed: u64) -> Result<Parts, Failure> {
-    let (train_set, test_set) = (data::mnist(folder, true)?, data::mnist(folder, false)?);
-    let mut rows = permutation(train_set.len(), seed);
-    rows.truncate(train);
-    let test_rows = (0..test.min(test_set.len())).collect();
-    Ok((rows, train_set, test_rows, test_set))
+/// Which images are held out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum HeldOut {
+    /// The first test images.
+    Test,
+    /// Training images that are not learnt, drawn by the seed: to choose constants by.
+    Train,
+}
+
+fn parts(folder: &Path, train: usize, (from, test): (HeldOut, usize), seed: u64) -> Result<Parts, Failure> {
+    let set = data::mnist(folder, true)?;
+    let mut rows = permutation(set.len(), seed);
+    let others = rows.split_off(train.min(rows.len()));
+    match from {
+        HeldOut::Test => {
+            let test_set = data::mnist(folder, false)?;
+            let test_rows = (0..test.min(test_set.len())).collect();
+            Ok((rows, set, test_rows, test_set))
+        }
+        HeldOut::Train => Ok((rows, set.clone(), others.into_iter().take(test).collect(), set)),
+    }
 }
 
 /// Random ±1 prototypes, one per class; every bit of a sample is flipped with probability `flip`.

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 use synop_core::counters::NAMES;
-use synop_core::{Count, Event, Image, Machine, Observer, Threefry, Unobserved};
+use synop_core::{Batch, Count, Event, Image, LANES, Machine, Observer, Threefry, Unobserved};
 use synop_model::attractor::{self, Built};
 use synop_model::image::{Blob, write};
 use synop_model::placement::Placement;
@@ -122,6 +122,8 @@ struct Learner<'a> {
     recipe: &'a Recipe,
     built: &'a Built,
     machine: Machine<'a>,
+    /// Where samples can run side by side.
+    batch: Option<Batch<'a>>,
     kernels: Native,
     draws: Threefry,
     payload: i32,
@@ -130,7 +132,9 @@ struct Learner<'a> {
 }
 
 /// Learns a task for some epochs, and then answers `continuous` held-out samples in continuous time too. `progress`
-/// is told after every training sample.
+/// is told after every few training samples.
+///
+/// Where the rates fall, every epoch has an image of its own, which goes on with the weights of the one before.
 ///
 /// # Errors
 /// Bad input: the recipe does not fit an image.
@@ -141,26 +145,6 @@ pub fn learn(
     continuous: usize,
     progress: &(dyn Fn(u64) + Sync),
 ) -> Result<Learnt, Failure> {
-    let built = recipe.build()?;
-    let unfit = |error: &dyn std::fmt::Display| {
-        Failure::bad_input(format_args!("{error}"))
-            .place("network")
-            .mend("use fewer neurons or narrower weights")
-    };
-    let blob = write(&built.network, &Placement::one_core(&built.network)).map_err(|e| unfit(&e))?;
-    let image = blob.image().map_err(|e| unfit(&e))?;
-    let mut arena = vec![0u64; image.memory(0..image.cores).words()];
-    let units = recipe.units();
-    let mut learner = Learner {
-        recipe,
-        built: &built,
-        machine: Machine::new(image, &mut arena).map_err(|e| unfit(&e))?,
-        kernels: Native::detect(),
-        draws: Threefry::new(recipe.seed),
-        payload: units.input,
-        teacher: units.teacher,
-        scratch: Vec::new(),
-    };
     let mut learnt = Learnt {
         epochs: Vec::new(),
         train: Work::default(),
@@ -170,15 +154,64 @@ pub fn learn(
         continuous: Vec::new(),
         blob: Blob::new(&[]),
         digests: Default::default(),
-        names: built.network.populations.iter().map(|p| p.name.clone()).collect(),
+        names: Vec::new(),
     };
-    for epoch in 0..epochs {
+    let alike = if recipe.fall == 1.0 { epochs } else { 1 };
+    let mut weights = None;
+    for first in (0..epochs).step_by(alike.max(1)) {
+        let recipe = recipe.in_epoch(first);
+        let span = first..(first + alike).min(epochs);
+        let last = if span.end == epochs { Some(continuous) } else { None };
+        weights = Some(learn_alike(&recipe, task, span, weights, last, progress, &mut learnt)?);
+    }
+    Ok(learnt)
+}
+
+/// Learns for some epochs at the same rates, from `weights` on; returns the weights. The `last` epochs end with
+/// answers in continuous time and with the dense float loops.
+fn learn_alike(
+    recipe: &Recipe,
+    task: &Task,
+    epochs: std::ops::Range<usize>,
+    weights: Option<Vec<u8>>,
+    last: Option<usize>,
+    progress: &(dyn Fn(u64) + Sync),
+    learnt: &mut Learnt,
+) -> Result<Vec<u8>, Failure> {
+    let built = recipe.build()?;
+    let unfit = |error: &dyn std::fmt::Display| {
+        Failure::bad_input(format_args!("{error}"))
+            .place("network")
+            .mend("use fewer neurons or narrower weights")
+    };
+    let blob = write(&built.network, &Placement::one_core(&built.network)).map_err(|e| unfit(&e))?;
+    let image = blob.image().map_err(|e| unfit(&e))?;
+    let mut arena = vec![0u64; image.memory(0..image.cores).words()];
+    let mut lanes = vec![0u64; Batch::words(&image).unwrap_or(0)];
+    let units = recipe.units();
+    let mut learner = Learner {
+        recipe,
+        built: &built,
+        machine: Machine::new(image, &mut arena).map_err(|e| unfit(&e))?,
+        batch: Batch::new(&image, &mut lanes),
+        kernels: Native::detect(),
+        draws: Threefry::new(recipe.seed.wrapping_add((epochs.start as u64) << 32)),
+        payload: units.input,
+        teacher: units.teacher,
+        scratch: Vec::new(),
+    };
+    if weights.is_some_and(|w| !learner.machine.take_weights(&w)) {
+        return Err(Failure::work("the weights of an epoch do not fit the next"));
+    }
+    for epoch in epochs {
         let order = permutation(task.train.len(), recipe.seed.wrapping_mul(1009).wrapping_add(epoch as u64));
         let before = learner.counters();
         let (ticks, cpu) = (learner.machine.tick(), thread_cpu_s());
-        for &sample in &order {
-            learner.learn(&task.train, sample)?;
-            progress(1);
+        let mut left = &order[..];
+        while !left.is_empty() {
+            let done = learner.learn(&task.train, left)?;
+            left = &left[done..];
+            progress(done as u64);
         }
         learner.machine.finish_batch(&mut learner.draws);
         learnt.train_cpu_s += thread_cpu_s() - cpu;
@@ -196,31 +229,43 @@ pub fn learn(
         add(&mut learnt.train, &work);
         let (before, ticks) = (learner.counters(), learner.machine.tick());
         let mut right = 0u64;
-        for sample in 0..task.test.len() {
-            let answer = learner.ask(&task.test, sample)?;
-            right += u64::from(Some(&answer) == task.test.labels.get(sample));
+        for first in (0..task.test.len()).step_by(LANES) {
+            let samples = first..(first + LANES).min(task.test.len());
+            let answers = learner.ask(&task.test, samples.clone())?;
+            right += answers.iter().zip(&task.test.labels[samples]).filter(|(a, b)| a == b).count() as u64;
         }
         learnt.test = learner.since(&before, ticks, task.test.len());
         report.accuracy = right as f64 / task.test.len().max(1) as f64;
         report.test_events = learnt.test.per_sample(Count::StoredEvents);
         learnt.epochs.push(report);
     }
-    for priority in [Priority::Clock, Priority::MostUnstable].into_iter().filter(|_| continuous > 0) {
-        learnt.continuous.push(learner.continuous(&image, &task.test, continuous, priority)?);
+    if let Some(continuous) = last {
+        for priority in [Priority::Clock, Priority::MostUnstable].into_iter().filter(|_| continuous > 0) {
+            learnt.continuous.push(learner.continuous(&image, &task.test, continuous, priority)?);
+        }
+        learnt.dense = learner.time_dense(&image, &task.train)?;
+        learnt.digests = [
+            crate::local::digest(&[blob.bytes(), learner.machine.plastic()]),
+            crate::local::digest(&[blob.bytes()]),
+        ];
+        learnt.names = built.network.populations.iter().map(|p| p.name.clone()).collect();
+        learnt.blob = blob.clone();
     }
-    learnt.dense = learner.time_dense(&image, &task.train)?;
-    learnt.digests = [
-        crate::local::digest(&[blob.bytes(), learner.machine.plastic()]),
-        crate::local::digest(&[blob.bytes()]),
-    ];
-    learnt.blob = blob.clone();
-    Ok(learnt)
+    Ok(learner.machine.plastic().to_vec())
 }
 
 /// The number of the largest sum; the first of equals.
-fn largest(sums: &[i32]) -> u8 {
-    let all = sums.iter().enumerate();
-    all.fold((0, i32::MIN), |best, (c, s)| if *s > best.1 { (c, *s) } else { best }).0 as u8
+fn largest(sums: impl Iterator<Item = i32>) -> u8 {
+    sums.enumerate().fold((0, i32::MIN), |best, (c, s)| if s > best.1 { (c, s) } else { best }).0 as u8
+}
+
+/// What the readout of a class should be.
+fn target(class: usize, label: u8) -> i32 {
+    if class == usize::from(label) { 1 } else { -1 }
+}
+
+fn refused(error: synop_core::InputError) -> Failure {
+    Failure::work(format_args!("an input was refused: {error}"))
 }
 
 fn add(total: &mut Work, work: &Work) {
@@ -255,34 +300,83 @@ impl Learner<'_> {
         self.machine.rest();
         self.scratch.clear();
         self.scratch.extend(samples.events(sample).iter().map(|[i, v]| [*i, v * self.payload]));
-        let refused = |error| Failure::work(format_args!("an input was refused: {error}"));
         self.machine.inject(self.built.input as u32, &self.scratch).map_err(refused)?;
         if taught {
-            let label = samples.labels.get(sample).copied().unwrap_or(0);
+            let label = samples.label(sample);
             self.machine
                 .inject(self.built.teacher as u32, &[[i32::from(label), self.teacher]])
                 .map_err(refused)?;
             let targets = self.machine.targets_mut(self.built.readout as u32);
             for (class, t) in targets.iter_mut().enumerate() {
-                *t = if class == usize::from(label) { 1 } else { -1 };
+                *t = target(class, label);
             }
         }
         Ok(())
     }
 
-    /// Relaxes a sample and learns it.
-    fn learn(&mut self, samples: &Samples, sample: usize) -> Result<(), Failure> {
-        self.present(samples, sample, true)?;
-        self.machine.run_program(attractor::LEARN, &self.kernels, &mut self.draws, &mut Unobserved);
-        self.machine.learn_sample(&mut self.draws);
+    /// Puts samples side by side, at most [`LANES`]. `batch` is the learner's own.
+    fn present_beside(
+        &mut self,
+        batch: &mut Batch<'_>,
+        samples: &Samples,
+        chosen: impl ExactSizeIterator<Item = usize>,
+        taught: bool,
+    ) -> Result<(), Failure> {
+        batch.rest(chosen.len());
+        for (lane, sample) in chosen.enumerate() {
+            self.scratch.clear();
+            self.scratch.extend(samples.events(sample).iter().map(|[i, v]| [*i, v * self.payload]));
+            let (input, teacher) = (self.built.input as u32, self.built.teacher as u32);
+            self.machine.inject_beside(batch, lane, input, &self.scratch).map_err(refused)?;
+            if taught {
+                let label = samples.label(sample);
+                let code = [[i32::from(label), self.teacher]];
+                self.machine.inject_beside(batch, lane, teacher, &code).map_err(refused)?;
+                let targets = batch.targets_mut(self.machine.image(), self.built.readout as u32);
+                for (class, t) in targets.iter_mut().enumerate() {
+                    t[lane] = target(class, label);
+                }
+            }
+        }
         Ok(())
     }
 
-    /// The class with the largest readout; the first of equals.
-    fn ask(&mut self, samples: &Samples, sample: usize) -> Result<u8, Failure> {
-        self.present(samples, sample, false)?;
-        self.machine.run_program(attractor::RECALL, &self.kernels, &mut self.draws, &mut Unobserved);
-        Ok(largest(self.machine.sums(self.built.readout as u32, 0)))
+    /// Relaxes the first of some samples and learns them: as many as run side by side. Returns how many.
+    fn learn(&mut self, samples: &Samples, order: &[usize]) -> Result<usize, Failure> {
+        let Some(mut batch) = self.batch.take() else {
+            let Some(first) = order.first() else { return Ok(0) };
+            self.present(samples, *first, true)?;
+            self.machine.run_program(attractor::LEARN, &self.kernels, &mut self.draws, &mut Unobserved);
+            self.machine.learn_sample(&mut self.draws);
+            return Ok(1);
+        };
+        let count = self.machine.samples_left().min(order.len());
+        self.present_beside(&mut batch, samples, order[..count].iter().copied(), true)?;
+        self.machine.run_program_beside(&mut batch, attractor::LEARN, &self.kernels);
+        self.machine.learn_beside(&batch, &self.kernels, &mut self.draws);
+        self.batch = Some(batch);
+        Ok(count)
+    }
+
+    /// The class with the largest readout, the first of equals, of at most [`LANES`] samples.
+    fn ask(&mut self, samples: &Samples, chosen: std::ops::Range<usize>) -> Result<Vec<u8>, Failure> {
+        let readout = self.built.readout as u32;
+        let Some(mut batch) = self.batch.take() else {
+            let mut answers = Vec::new();
+            for sample in chosen {
+                self.present(samples, sample, false)?;
+                self.machine.run_program(attractor::RECALL, &self.kernels, &mut self.draws, &mut Unobserved);
+                answers.push(largest(self.machine.sums(readout, 0).iter().copied()));
+            }
+            return Ok(answers);
+        };
+        let count = chosen.len();
+        self.present_beside(&mut batch, samples, chosen, false)?;
+        self.machine.run_program_beside(&mut batch, attractor::RECALL, &self.kernels);
+        let sums = batch.sums(self.machine.image(), readout, 0);
+        let answers = (0..count).map(|lane| largest(sums.iter().map(|s| s[lane]))).collect();
+        self.batch = Some(batch);
+        Ok(answers)
     }
 
     /// Mean changes in every sweep of the learning program, on held-out samples, and the share that ends at rest.
@@ -359,23 +453,26 @@ impl Learner<'_> {
         };
         let most = 200 * (recipe.hidden * recipe.layers) as u64;
         for sample in 0..count {
-            let swept = self.ask(samples, sample)?;
+            let swept = self.ask(samples, sample..sample + 1)?;
             machine.rest();
             let input: Vec<Event> =
                 samples.events(sample).iter().map(|[i, v]| [*i, v * self.payload]).collect();
-            let refused = |error| Failure::work(format_args!("an input was refused: {error}"));
             machine.inject(built.input as u32, &input).map_err(refused)?;
             machine.set_phase(attractor::FREE);
             let seed = recipe.seed.wrapping_mul(7919).wrapping_add(sample as u64);
             let ended = relax(&mut machine, &layers, priority, most, seed, &self.kernels);
-            let answer = largest(machine.sums(built.readout as u32, 0));
-            let yes = |b: bool| f64::from(u8::from(b)) / count as f64;
+            let answer = largest(machine.sums(built.readout as u32, 0).iter().copied());
+            let yes = |b: bool| f64::from(u8::from(b));
             sum.accuracy += yes(Some(&answer) == samples.labels.get(sample));
-            sum.agreement += yes(answer == swept);
+            sum.agreement += yes(Some(&answer) == swept.first());
             sum.settled += yes(ended.settled);
-            sum.updates += ended.updates as f64 / count as f64;
-            sum.changes += ended.changes as f64 / count as f64;
-            sum.time += ended.time / count as f64;
+            sum.updates += ended.updates as f64;
+            sum.changes += ended.changes as f64;
+            sum.time += ended.time;
+        }
+        let Answers { accuracy, agreement, settled, updates, changes, time, .. } = &mut sum;
+        for total in [accuracy, agreement, settled, updates, changes, time] {
+            *total /= count.max(1) as f64;
         }
         Ok(sum)
     }
@@ -393,7 +490,7 @@ impl Learner<'_> {
         let cpu = thread_cpu_s();
         let mut states = Vec::new();
         for k in 0..timed {
-            let label = samples.labels.get(k).copied().unwrap_or(0).into();
+            let label = samples.label(k).into();
             states.push(dense.relax(samples.events(k), self.payload, label, self.teacher));
         }
         let cpu_s = (thread_cpu_s() - cpu) / timed.max(1) as f64;

@@ -67,6 +67,8 @@ pub struct Recipe {
     pub readout_margin: f64,
     /// Learning rates of couplings, input and readout: a change is rate / √(synapses of a neuron · batch).
     pub rates: [f64; 3],
+    /// Every epoch's rates are those of the epoch before, times this.
+    pub fall: f64,
     /// Samples whose changes are summed.
     pub batch: u32,
     /// Sweeps.
@@ -99,6 +101,11 @@ struct Sparse {
 }
 
 impl Recipe {
+    /// The network as it learns in an epoch.
+    pub fn in_epoch(&self, epoch: usize) -> Recipe {
+        Recipe { rates: self.rates.map(|r| r * self.fall.powi(epoch as i32)), ..self.clone() }
+    }
+
     /// The scale of each integer.
     pub fn units(&self) -> Units {
         let levels = f64::from(1u32 << self.bits);

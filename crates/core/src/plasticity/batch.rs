@@ -4,7 +4,7 @@
 //! pre and post sides agree, minus the number in which they differ. So a neuron remembers two bits per sample, and
 //! the sum over up to 16 samples is two population counts per synapse: exact, and rounded and clamped once.
 
-use super::row::{Moment, Row, Tally, Targets, Weights, spread};
+use super::row::{Moment, Row, Tally, Targets, Weights, limits, spread};
 use super::{Exponents, Rounding, Rule, Variable};
 use crate::draw::Draws;
 
@@ -53,107 +53,229 @@ pub struct Posts<'a> {
 }
 
 impl Rule {
-    /// Applies the rule to one row for all samples that `pre` (of the row's neuron) and the columns remember:
-    /// `w ← clamp(w + round(mantissa · 2^-shift · agreement))`. Column `fixed` does not change.
-    pub fn update_batch<D: Draws + ?Sized>(
-        &self,
-        pre: SampleBits,
-        posts: &Posts<'_>,
-        fixed: Option<u16>,
-        row: &mut Row<'_>,
-        draws: &mut D,
+    /// The rule on rows whose columns remember `posts`, for all samples at once. `bits` are those of a weight.
+    pub(crate) fn batch<'a, D: Draws>(
+        &'a self,
+        posts: Posts<'a>,
+        bits: u32,
+        draws: &'a mut D,
         moment: Moment,
-    ) -> Tally {
-        let Some(term) = self.terms().first() else { return Tally::default() };
-        let limits = row.weights.limits();
+    ) -> BatchChange<'a, D> {
+        let limits = limits(bits);
         let low = self.min.max(limits.0).min(limits.1);
-        let mut change = BatchChange {
-            rule: self,
-            mantissa: i64::from(term.mantissa),
-            pre,
+        BatchChange {
+            rounding: self.rounding,
+            mantissa: self.terms().first().map_or(0, |t| i32::from(t.mantissa)),
+            shift: self.shift,
+            posts,
             bounds: (low, self.max.min(limits.1).max(low)),
             signs: limits == (-1, 1),
-            first_draw: row.first_draw,
+            pre: 0,
+            first_draw: 0,
             draws,
             moment,
             tally: Tally::default(),
-            shift: self.shift,
-            nearest: self.rounding == Rounding::Nearest,
-        };
-        let post_of = |column: u16| match posts.bits.get(usize::from(column)) {
-            Some(bits) if fixed != Some(column) => *bits,
-            _ => 0,
-        };
-        match (row.targets, &mut row.weights) {
-            (Targets::Listed(list), Weights::Sixteen(weights)) => {
-                for (weight, &column) in weights.iter_mut().zip(list) {
-                    change.apply(post_of(column), column, weight);
-                }
-            }
-            (Targets::Listed(list), Weights::Eight(weights)) => {
-                for (weight, &column) in weights.iter_mut().zip(list) {
-                    let mut wide = i16::from(*weight as i8);
-                    change.apply(post_of(column), column, &mut wide);
-                    *weight = wide as u8;
-                }
-            }
-            (Targets::Listed(list), weights) => {
-                for (index, &column) in list.iter().enumerate() {
-                    change.write(weights, index, post_of(column), column);
-                }
-            }
-            (Targets::From(first), Weights::Sixteen(weights)) => {
-                for &column in posts.listed {
-                    if let Some(weight) = weights.get_mut(usize::from(column).wrapping_sub(first)) {
-                        change.apply(post_of(column), column, weight);
-                    }
-                }
-            }
-            (Targets::From(first), weights) => {
-                for &column in posts.listed {
-                    change.write(weights, usize::from(column).wrapping_sub(first), post_of(column), column);
-                }
-            }
         }
-        change.tally
     }
 }
 
-struct BatchChange<'a, D: ?Sized> {
-    rule: &'a Rule,
-    mantissa: i64,
-    pre: SampleBits,
+/// Weights by their place in a row.
+trait Cells {
+    fn get(&self, index: usize) -> Option<i32>;
+
+    /// Stores a weight that the container holds; nothing beyond the end.
+    fn set(&mut self, index: usize, weight: i32);
+
+    /// Some of them, where they lie in words of 16 bits.
+    fn span(&mut self, first: usize, len: usize) -> Option<&mut [i16]>;
+}
+
+impl Cells for [i16] {
+    #[inline(always)]
+    fn get(&self, index: usize) -> Option<i32> {
+        <[i16]>::get(self, index).map(|w| i32::from(*w))
+    }
+
+    #[inline(always)]
+    #[allow(clippy::cast_possible_truncation)] // bounds are within 16 bits
+    fn set(&mut self, index: usize, weight: i32) {
+        if let Some(w) = self.get_mut(index) {
+            *w = weight as i16;
+        }
+    }
+
+    #[inline(always)]
+    fn span(&mut self, first: usize, len: usize) -> Option<&mut [i16]> {
+        self.get_mut(first..first.wrapping_add(len))
+    }
+}
+
+impl Cells for Weights<'_> {
+    fn get(&self, index: usize) -> Option<i32> {
+        (index < self.len()).then(|| Weights::get(self, index))
+    }
+
+    fn set(&mut self, index: usize, weight: i32) {
+        if index < self.len() {
+            Weights::set(self, index, weight);
+        }
+    }
+
+    fn span(&mut self, _: usize, _: usize) -> Option<&mut [i16]> {
+        None
+    }
+}
+
+/// Synapses that are worked on at once.
+const TILE: usize = 16;
+
+/// A rule at work on the rows of a port.
+pub(crate) struct BatchChange<'a, D> {
+    rounding: Rounding,
+    mantissa: i32,
+    shift: u32,
+    posts: Posts<'a>,
     bounds: (i32, i32),
     signs: bool,
+    /// Of the row.
+    pre: SampleBits,
     first_draw: u32,
     draws: &'a mut D,
     moment: Moment,
     tally: Tally,
-    /// The rule's constants, at hand.
-    shift: u32,
-    nearest: bool,
 }
 
-impl<D: Draws + ?Sized> BatchChange<'_, D> {
-    /// The rounded change of a synapse.
+impl<D: Draws> BatchChange<'_, D> {
+    /// What has been done to all rows.
+    pub(crate) fn tally(self) -> Tally {
+        self.tally
+    }
+
+    /// Changes one row for all samples that `pre` (of the row's neuron) and the columns remember:
+    /// `w ← clamp(w + round(mantissa · 2^-shift · agreement))`. Column `fixed` does not change. Returns how many more
+    /// of its weights are not zero.
     #[inline(always)]
-    #[allow(clippy::cast_possible_truncation)] // |mantissa · agreement| < 2^20
-    fn step(&mut self, post: SampleBits, column: u16) -> i32 {
-        let sum = self.mantissa * i64::from(agreement(self.pre, post));
-        if sum == 0 {
-            return 0;
+    pub(crate) fn update(&mut self, pre: SampleBits, fixed: Option<u16>, row: &mut Row<'_>) -> i64 {
+        (self.pre, self.first_draw) = (pre, row.first_draw);
+        let before = self.tally.nonzero;
+        let (columns, from) = match row.targets {
+            Targets::Listed(list) => (list, None),
+            Targets::From(first) => (self.posts.listed, Some(first)),
+        };
+        match &mut row.weights {
+            Weights::Sixteen(weights) => self.row(columns, from, fixed, &mut **weights),
+            weights => self.row(columns, from, fixed, weights),
         }
-        self.tally.attempted += 1;
+        self.tally.nonzero - before
+    }
+
+    /// Changes the synapses of a row to `columns`. They lie one after the other; or, where the row is dense `from` a
+    /// column on, at their column's place.
+    #[inline(always)]
+    fn row<C: Cells + ?Sized>(
+        &mut self,
+        columns: &[u16],
+        from: Option<usize>,
+        fixed: Option<u16>,
+        weights: &mut C,
+    ) {
+        let bits = self.posts.bits;
+        for (t, columns) in columns.chunks(TILE).enumerate() {
+            let mut posts = [0; TILE];
+            for (post, column) in posts.iter_mut().zip(columns) {
+                let bits = bits.get(usize::from(*column)).copied().unwrap_or(0);
+                *post = if fixed == Some(*column) { 0 } else { bits };
+            }
+            let (pre, mantissa) = (self.pre, self.mantissa);
+            let mut sums = [0; TILE];
+            for (sum, post) in sums.iter_mut().zip(posts) {
+                *sum = mantissa * agreement(pre, post);
+            }
+            if sums.iter().fold(0, |any, s| any | s) == 0 {
+                continue;
+            }
+            let span = if from.is_none() { weights.span(t * TILE, columns.len()) } else { None };
+            if let Some(span) = span {
+                match <&mut [i16; TILE]>::try_from(&mut *span) {
+                    Ok(tile) => self.change(tile, sums, columns),
+                    Err(_) => self.change(span, sums, columns),
+                }
+                continue;
+            }
+            let place = |n: usize, column: u16| match from {
+                Some(first) => usize::from(column).wrapping_sub(first),
+                None => t * TILE + n,
+            };
+            let mut old = [0; TILE];
+            for ((n, column), (old, sum)) in columns.iter().enumerate().zip(old.iter_mut().zip(&mut sums)) {
+                match weights.get(place(n, *column)) {
+                    Some(weight) => *old = weight,
+                    None => *sum = 0,
+                }
+            }
+            let new = self.changed(old, sums, columns);
+            for ((n, column), new) in columns.iter().enumerate().zip(new) {
+                weights.set(place(n, *column), new);
+            }
+        }
+    }
+
+    /// Changes weights that lie in their own places.
+    #[inline(always)]
+    #[allow(clippy::cast_possible_truncation)] // bounds are within 16 bits
+    fn change(&mut self, span: &mut [i16], sums: [i32; TILE], columns: &[u16]) {
+        let mut old = [0; TILE];
+        for (old, weight) in old.iter_mut().zip(&*span) {
+            *old = i32::from(*weight);
+        }
+        let new = self.changed(old, sums, columns);
+        for (weight, new) in span.iter_mut().zip(new) {
+            *weight = new as i16;
+        }
+    }
+
+    /// The weights of a tile after their changes.
+    #[inline(always)]
+    fn changed(&mut self, old: [i32; TILE], sums: [i32; TILE], columns: &[u16]) -> [i32; TILE] {
+        let steps = if self.rounding == Rounding::Nearest {
+            self.round_to_nearest(sums)
+        } else {
+            self.round_all(sums, columns)
+        };
+        self.moved(old, sums, steps)
+    }
+
+    /// The changes of a tile, rounded to nearest, half away from zero.
+    #[inline(always)]
+    fn round_to_nearest(&self, sums: [i32; TILE]) -> [i32; TILE] {
+        // |sum| < 2^20: beyond a shift of 21 all rounds to zero.
+        let shift = self.shift.min(30);
+        let half = (1i32 << shift) >> 1;
+        let mut steps = sums;
+        for step in &mut steps {
+            let rounded = (step.abs() + half) >> shift;
+            *step = if *step < 0 { -rounded } else { rounded };
+        }
+        steps
+    }
+
+    /// The changes of a tile, rounded by draws.
+    fn round_all(&mut self, sums: [i32; TILE], columns: &[u16]) -> [i32; TILE] {
+        let mut steps = [0; TILE];
+        for ((step, sum), column) in steps.iter_mut().zip(sums).zip(columns).filter(|((_, sum), _)| *sum != 0)
+        {
+            *step = self.round(sum, *column);
+        }
+        steps
+    }
+
+    /// The change of a synapse, rounded by a draw.
+    fn round(&mut self, sum: i32, column: u16) -> i32 {
         let shift = self.shift;
-        if self.nearest {
-            let rounded = ((sum.unsigned_abs() + ((1u64 << shift) >> 1)) >> shift) as i32;
-            self.tally.rounded_to_zero += u64::from(rounded == 0);
-            return if sum < 0 { -rounded } else { rounded };
-        }
         let address = self.first_draw.wrapping_add(u32::from(column));
-        let magnitude = sum.unsigned_abs();
+        let magnitude = u64::from(sum.unsigned_abs());
         let fraction = magnitude & ((1u64 << shift) - 1);
-        let addend = match self.rule.rounding {
+        let addend = match self.rounding {
             Rounding::Stochastic if fraction == 0 => 0,
             Rounding::Stochastic => {
                 self.tally.draws += 1;
@@ -164,7 +286,7 @@ impl<D: Draws + ?Sized> BatchChange<'_, D> {
         let rounded = ((magnitude + addend) >> shift) as i32;
         if rounded == 0 {
             self.tally.rounded_to_zero += 1;
-        } else if let Rounding::Gate(probability) = self.rule.rounding {
+        } else if let Rounding::Gate(probability) = self.rounding {
             self.tally.draws += 1;
             let draw = self.draws.draw(self.moment.purpose, self.moment.time, address);
             if draw >> 16 >= u32::from(probability) {
@@ -174,40 +296,34 @@ impl<D: Draws + ?Sized> BatchChange<'_, D> {
         if sum < 0 { -rounded } else { rounded }
     }
 
-    /// The clamped weight after a change.
+    /// The clamped weights after the steps of a tile, counted.
     #[inline(always)]
-    fn moved(&mut self, old: i32, step: i32) -> i32 {
-        let sum = old + step;
-        let new = match sum.clamp(self.bounds.0, self.bounds.1) {
-            0 if self.signs => old,
-            new => new,
-        };
-        self.tally.changed += u64::from(new != old);
-        self.tally.saturated += u64::from(new != sum);
-        self.tally.nonzero += i64::from(new != 0) - i64::from(old != 0);
+    fn moved(&mut self, old: [i32; TILE], sums: [i32; TILE], steps: [i32; TILE]) -> [i32; TILE] {
+        let (bounds, signs) = (self.bounds, self.signs);
+        let mut new = old;
+        for ((new, old), step) in new.iter_mut().zip(old).zip(steps) {
+            let clamped = (old + step).clamp(bounds.0, bounds.1);
+            let kept = if signs && clamped == 0 { old } else { clamped };
+            *new = if step == 0 { old } else { kept };
+        }
+        // Five counts of a tile in one sum: none of them is above 32.
+        let mut marks = [0; TILE];
+        for ((((mark, new), old), sum), step) in marks.iter_mut().zip(new).zip(old).zip(sums).zip(steps) {
+            *mark = i32::from(sum != 0)
+                + (i32::from(new != old) << 6)
+                + (i32::from(step != 0 && new != old + step) << 12)
+                + (i32::from(sum != 0 && step == 0) << 18)
+                + ((1 + i32::from(new != 0) - i32::from(old != 0)) << 24);
+        }
+        let marks: i32 = marks.iter().sum();
+        let count = |field: u32| (marks >> (6 * field) & 63) as u64;
+        self.tally.attempted += count(0);
+        self.tally.changed += count(1);
+        self.tally.saturated += count(2);
+        // Rounding by draws counts its own zeros: a closed gate is none.
+        self.tally.rounded_to_zero += if self.rounding == Rounding::Nearest { count(3) } else { 0 };
+        self.tally.nonzero += count(4) as i64 - TILE as i64;
         new
-    }
-
-    /// Changes a weight that lies in its own place.
-    #[inline(always)]
-    #[allow(clippy::cast_possible_truncation)] // bounds are within 16 bits
-    fn apply(&mut self, post: SampleBits, column: u16, weight: &mut i16) {
-        if self.pre & (post | post.rotate_left(16)) == 0 {
-            return;
-        }
-        let step = self.step(post, column);
-        if step != 0 {
-            *weight = self.moved(i32::from(*weight), step) as i16;
-        }
-    }
-
-    /// Changes a weight of any container.
-    fn write(&mut self, weights: &mut Weights<'_>, index: usize, post: SampleBits, column: u16) {
-        let step = if post == 0 { 0 } else { self.step(post, column) };
-        if step != 0 && index < weights.len() {
-            let new = self.moved(weights.get(index), step);
-            weights.set(index, new);
-        }
     }
 }
 

@@ -35,6 +35,17 @@ pub enum Weights<'a> {
     },
 }
 
+/// The least and the greatest weight of `bits` bits.
+pub(super) fn limits(bits: u32) -> (i32, i32) {
+    match bits {
+        1 => (-1, 1),
+        2 => (-2, 1),
+        8 => (-128, 127),
+        16 => (-32_768, 32_767),
+        _ => (-8, 7),
+    }
+}
+
 impl Weights<'_> {
     /// Number of weights.
     #[must_use]
@@ -57,13 +68,11 @@ impl Weights<'_> {
     /// The least and the greatest value of the container.
     #[must_use]
     pub fn limits(&self) -> (i32, i32) {
-        match self {
-            Self::Eight(_) => (-128, 127),
-            Self::Sixteen(_) => (-32_768, 32_767),
-            Self::Packed { bits: 1, .. } => (-1, 1),
-            Self::Packed { bits: 2, .. } => (-2, 1),
-            Self::Packed { .. } => (-8, 7),
-        }
+        limits(match self {
+            Self::Eight(_) => 8,
+            Self::Sixteen(_) => 16,
+            Self::Packed { bits, .. } => u32::from(*bits),
+        })
     }
 
     /// Whether the weights are single bits, which cannot be zero: a change that would make one zero leaves it.

@@ -1,0 +1,100 @@
+//! Short forms of `experiments/attractor-*.toml`: the same commands on less data.
+
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+
+/// The report of an experiment of `experiments/`, with keys set.
+fn report(name: &str, sets: &[&str]) -> Value {
+    let file = format!("{}/../experiments/attractor-{name}.toml", env!("CARGO_MANIFEST_DIR"));
+    let mut command = Command::new(env!("CARGO_BIN_EXE_synop"));
+    command.args(["run", &file, "--json"]).stdin(Stdio::null());
+    for set in sets {
+        command.args(["--set", set]);
+    }
+    let output = command.output().expect("synop runs");
+    assert!(output.status.success(), "{name} {sets:?}: {}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).expect("one JSON object")
+}
+
+fn accuracies(report: &Value) -> Vec<f64> {
+    let list = report["task"]["accuracy_per_epoch"].as_array().expect("accuracies");
+    list.iter().map(|a| a.as_f64().expect("a number")).collect()
+}
+
+/// Data of experiments on MNIST, replaced by prototypes that need no file.
+const PROTOTYPES: [&str; 5] =
+    ["data.set=\"prototypes\"", "data.flip=0.3", "data.train=400", "data.test=200", "network.hidden=100"];
+
+#[test]
+fn exclusive_or_is_learnt_by_the_hidden_neurons() {
+    let report =
+        report("xor", &["data.train=1000", "data.test=300", "network.hidden=100", "learning.epochs=3"]);
+    let accuracies = accuracies(&report);
+    assert!(*accuracies.last().unwrap() > 0.97, "{accuracies:?}");
+    assert_eq!(report["speed"]["dense_float_states_equal"], true);
+    // Nearly all events are of the first write: a relaxing network is quiet.
+    let flips: Vec<f64> = serde_json::from_value(report["epochs"][2]["flips_per_sweep"].clone()).unwrap();
+    assert_eq!(flips[0], 100.0);
+    assert!(flips[1..].iter().sum::<f64>() < 10.0, "{flips:?}");
+}
+
+#[test]
+fn prototypes_are_learnt_and_answered_alike_in_continuous_time() {
+    let mut sets = PROTOTYPES.to_vec();
+    sets.extend(["learning.epochs=2", "learning.continuous=40"]);
+    let report = report("prototypes", &sets);
+    let accuracies = accuracies(&report);
+    assert!(accuracies[1] > 0.65 && accuracies[1] > accuracies[0], "{accuracies:?}");
+    for order in report["continuous_time"].as_array().unwrap() {
+        let number = |key: &str| order[key].as_f64().unwrap();
+        assert!(number("agreement") > 0.8 && number("settled") > 0.99, "{order}");
+        assert!(number("changes") >= 100.0, "every neuron is written: {order}");
+    }
+    let [clock, unstable] = [0, 1].map(|k| report["continuous_time"][k]["updates"].as_f64().unwrap());
+    assert!(unstable < clock, "who wants most goes first: {unstable} updates, {clock} by clocks");
+}
+
+#[test]
+fn identity_links_between_two_layers_hold_a_state_that_nothing_else_holds() {
+    let with = |link: &str| {
+        let mut sets = PROTOTYPES.to_vec();
+        sets.extend(["learning.epochs=1", link]);
+        report("links", &sets)["epochs"][0]["settled"].as_f64().unwrap()
+    };
+    assert_eq!((with("network.link=4.0"), with("network.link=0.0")), (1.0, 0.0));
+}
+
+#[test]
+fn devices_and_bits_are_keys_of_one_experiment() {
+    let mut sets = PROTOTYPES.to_vec();
+    sets.push("learning.epochs=1");
+    let digital =
+        report("bits", &[&sets[..], &["network.weight_bits=8", "network.rounding=\"stochastic\""]].concat());
+    assert_eq!(digital["image"]["weight_bits"], 8);
+    let device = report("crossbar", &[&sets[..], &["network.device=\"ecram\""]].concat());
+    assert_eq!(device["profile"]["device"], "ecram");
+    assert_ne!(digital["image"]["initial_sha256"], device["image"]["initial_sha256"]);
+    for report in [&digital, &device] {
+        assert!(accuracies(report)[0] > 0.3, "{:?}", accuracies(report));
+    }
+}
+
+#[test]
+fn rates_that_fall_change_less_and_less() {
+    let mut sets = PROTOTYPES.to_vec();
+    sets.extend(["learning.epochs=3", "learning.rate_fall=0.3"]);
+    let report = report("prototypes", &sets);
+    let of = |k: usize| report["epochs"][k]["plastic_changes"].as_f64().unwrap();
+    assert!(of(2) < of(1) && of(1) < of(0), "{} {} {}", of(0), of(1), of(2));
+    assert!(accuracies(&report)[2] > 0.5);
+}
+
+#[test]
+fn a_chain_recalls_some_pairs_of_patterns() {
+    let report = report("hetero", &["width=60", "depths=[1, 3]", "loads=[0.05]", "epochs=30"]);
+    let points = report["points"].as_array().unwrap();
+    assert_eq!(points.len(), 2);
+    let overlap = |k: usize| points[k]["overlap"].as_f64().unwrap();
+    assert!(overlap(1) > 0.6 && overlap(1) > overlap(0), "{points:?}");
+}
