@@ -136,7 +136,7 @@ impl Machine<'_> {
                     let sample = (self.samples % u64::from(k)) as u32;
                     self.note_sample(i, &port, &rule, sample);
                     if sample + 1 == k {
-                        self.apply_batch(i, &port, &rule, &Portable, draws)
+                        self.apply_batch(i, &port, &rule, kernels, draws)
                     } else {
                         Tally::default()
                     }

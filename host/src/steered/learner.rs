@@ -347,7 +347,7 @@ impl Learner<'_> {
             let Some(first) = order.first() else { return Ok(0) };
             self.present(samples, *first, true)?;
             self.machine.run_program(attractor::LEARN, &self.kernels, &mut self.draws, &mut Unobserved);
-            self.machine.learn_sample(&mut self.draws);
+            self.machine.learn_sample_by(&self.kernels, &mut self.draws);
             return Ok(1);
         };
         let count = self.machine.samples_left().min(order.len());
