@@ -62,7 +62,8 @@ fn identity_links_between_two_layers_hold_a_state_that_nothing_else_holds() {
         sets.extend(["learning.epochs=1", link]);
         report("links", &sets)["epochs"][0]["settled"].as_f64().unwrap()
     };
-    assert_eq!((with("network.link=4.0"), with("network.link=0.0")), (1.0, 0.0));
+    let (linked, free) = (with("network.link=4.0"), with("network.link=0.0"));
+    assert!(linked == 1.0 && free < 0.05, "at rest with links: {linked}, without: {free}");
 }
 
 #[test]
