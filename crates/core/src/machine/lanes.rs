@@ -552,15 +552,24 @@ impl Machine<'_> {
 }
 
 /// A lane's own bit.
-const BITS: Lanes = {
-    let mut bits = [0; LANES];
-    let mut l = 0;
-    while l < LANES {
-        bits[l] = 1 << l;
-        l += 1;
-    }
-    bits
-};
+const BITS: Lanes = [
+    1 << 0,
+    1 << 1,
+    1 << 2,
+    1 << 3,
+    1 << 4,
+    1 << 5,
+    1 << 6,
+    1 << 7,
+    1 << 8,
+    1 << 9,
+    1 << 10,
+    1 << 11,
+    1 << 12,
+    1 << 13,
+    1 << 14,
+    1 << 15,
+];
 
 /// A bit for every lane that `is` something.
 #[inline(always)]
