@@ -239,8 +239,10 @@ fn a_host_may_update_neurons_in_its_own_order_until_none_wants_to_change() {
     check_sums(&machine, &built, &layers, "own order");
 }
 
-/// What a machine has come to, as far as samples that ran side by side may change it.
-fn whole_of(machine: &Machine<'_>) -> (u64, Vec<u8>, Vec<Vec<u64>>, Vec<Vec<i32>>) {
+/// Time, weights, counters and spike counts: what samples that ran side by side may change of a machine.
+type Whole = (u64, Vec<u8>, Vec<Vec<u64>>, Vec<Vec<i32>>);
+
+fn whole_of(machine: &Machine<'_>) -> Whole {
     let pieces = 0..machine.image().pieces;
     (
         machine.tick(),

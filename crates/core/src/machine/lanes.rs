@@ -552,24 +552,7 @@ impl Machine<'_> {
 }
 
 /// A lane's own bit.
-const BITS: Lanes = [
-    1 << 0,
-    1 << 1,
-    1 << 2,
-    1 << 3,
-    1 << 4,
-    1 << 5,
-    1 << 6,
-    1 << 7,
-    1 << 8,
-    1 << 9,
-    1 << 10,
-    1 << 11,
-    1 << 12,
-    1 << 13,
-    1 << 14,
-    1 << 15,
-];
+const BITS: Lanes = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16_384, 32_768];
 
 /// A bit for every lane that `is` something.
 #[inline(always)]
