@@ -136,8 +136,9 @@ pub struct Played {
 pub struct OnChip {
     /// Mean steps of the episodes that it played, actions drawn as in training.
     pub reward: f64,
-    /// The same, taking the likelier action.
-    pub greedy_reward: f64,
+    /// The same, taking the likelier action; absent for a policy that was still learning.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub greedy_reward: Option<f64>,
     /// Spikes per decision.
     pub spikes: f64,
     /// Synaptic operations per decision, graded inputs included.
@@ -313,7 +314,7 @@ fn play_on_machine(
     let per_decision = |count: Count| found.total(count, false) as f64 / found.samples.max(1) as f64;
     Ok(OnChip {
         reward: totals[0] as f64 / episodes.max(1) as f64,
-        greedy_reward: totals[1] as f64 / episodes.max(1) as f64,
+        greedy_reward: Some(totals[1] as f64 / episodes.max(1) as f64),
         spikes: per_decision(Count::Spikes),
         synops: per_decision(Count::StoredEvents),
         prices: integer.prices(&found)?,

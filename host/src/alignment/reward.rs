@@ -218,7 +218,7 @@ pub fn learn_on_chip(
     let per_decision = |count: Count| found.total(count, false) as f64 / found.samples.max(1) as f64;
     let machine = OnChip {
         reward: last_hundred,
-        greedy_reward: last_hundred,
+        greedy_reward: None,
         spikes: per_decision(Count::Spikes),
         synops: per_decision(Count::StoredEvents),
         prices: prices(&image, &["input", "hidden", "actor", "critic"], &found)?,

@@ -190,7 +190,7 @@ fn row(agent: Agent, of: &[&Played]) -> Value {
         "best_episode": each(&|p| p.rewards.iter().max().map(|r| f64::from(*r))),
         "spikes_per_decision": each(&|p| Some(p.spikes_per_decision)),
         "machine_reward": each(&|p| p.machine.as_ref().map(|m| m.reward)),
-        "machine_greedy_reward": each(&|p| p.machine.as_ref().map(|m| m.greedy_reward)),
+        "machine_greedy_reward": each(&|p| p.machine.as_ref().and_then(|m| m.greedy_reward)),
         "machine_spikes_per_decision": each(&|p| p.machine.as_ref().map(|m| m.spikes)),
         "machine_synops_per_decision": each(&|p| p.machine.as_ref().map(|m| m.synops)),
         "energy_j_per_decision": energy,
