@@ -1,7 +1,7 @@
 //! The command line: the common options, the table of commands, and the way out.
 
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
@@ -105,6 +105,21 @@ impl Common {
         }
     }
 
+    /// Prints the result as [`Common::print`] does, then writes it to the folder of `--out`, if one was named: what
+    /// was computed is seen even where it cannot be written.
+    ///
+    /// # Errors
+    /// As [`Common::print`], and those of `write`.
+    pub fn deliver(
+        &self,
+        value: &impl Serialize,
+        text: impl FnOnce() -> String,
+        write: impl FnOnce(&Path) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        self.print(value, text)?;
+        self.out.as_deref().map_or(Ok(()), write)
+    }
+
     /// Prints the result: with `--json` the value as one JSON object, else the text.
     ///
     /// # Errors
@@ -123,7 +138,7 @@ impl Common {
 const DATA_SETS: [&str; 3] = ["digits", "mnist", "mnist-umap7"];
 
 /// The data set at the end of a path.
-fn data_set_name(path: &std::path::Path) -> Option<&'static str> {
+fn data_set_name(path: &Path) -> Option<&'static str> {
     let last = path.file_name()?.to_str()?;
     DATA_SETS.into_iter().find(|name| *name == last)
 }

@@ -181,6 +181,33 @@ fn ctrl_c_says_how_to_go_on_and_keeps_what_is_finished() {
     }
 }
 
+/// Runs `synop` where no file grows beyond 20 KiB, as on a disk that fills up in the middle of a write.
+#[cfg(unix)]
+fn on_a_full_disk(args: &[&str]) -> Output {
+    let mut command = Command::new("sh");
+    command.args(["-c", "trap '' XFSZ; ulimit -f 40; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_synop")]);
+    command.args(args).stdin(Stdio::null()).output().expect("sh runs")
+}
+
+#[cfg(unix)]
+#[test]
+fn a_full_disk_loses_neither_the_result_nor_the_files_that_were_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().to_string_lossy().into_owned();
+    std::fs::write(folder.path().join("report.json"), "old").unwrap();
+    let full = on_a_full_disk(&["demo", "--json", "--out", &out]);
+    let text = String::from_utf8_lossy(&full.stderr).into_owned();
+    assert_eq!(full.status.code(), Some(1), "{text}");
+    for part in ["report.json", "cannot be written", "nothing was left half-written", "mend:"] {
+        assert!(text.contains(part), "{part} in: {text}");
+    }
+    let report: Value = serde_json::from_slice(&full.stdout).expect("the result is printed all the same");
+    assert_eq!(report["command"], "demo");
+    let names: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+    assert_eq!(names, ["report.json"]);
+    assert_eq!(std::fs::read_to_string(folder.path().join("report.json")).unwrap(), "old");
+}
+
 #[test]
 fn mnist_is_learnt_from_few_samples() {
     let data = synop::testing::data_dir();

@@ -237,10 +237,7 @@ impl Dynamics {
 /// Bad input: a parameter out of range; the work failed: files cannot be written.
 pub fn run(args: &Args, common: &Common) -> Result<(), Failure> {
     let study = common.in_pool(|| study(&args.study, common.seed()))??;
-    if let Some(folder) = &common.out {
-        study.write(folder)?;
-    }
-    common.print(&study, || study.text())
+    common.deliver(&study, || study.text(), |folder| study.write(folder))
 }
 
 fn study(what: &What, seed: u64) -> Result<Study, Failure> {

@@ -77,10 +77,11 @@ pub fn run(args: &Args, common: &Common) -> Result<(), Failure> {
     let outcomes = outcomes?;
     let figures = figures(&outcomes);
     let report = assemble(args, common, outcomes, &meter);
-    if let Some(folder) = &common.out {
-        Page::new(report.clone()).figures(figures).write(folder)?;
-    }
-    common.print(&report, || text(&report))
+    common.deliver(
+        &report,
+        || text(&report),
+        |folder| Page::new(report.clone()).figures(figures).write(folder),
+    )
 }
 
 /// Raster and membranes of the first held-out digit in each mode, for the first seed.

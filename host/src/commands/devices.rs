@@ -217,6 +217,14 @@ fn show(preset: Preset, pulses: Option<u32>, bits: u32, seed: u64) -> Result<Sho
     })
 }
 
+/// The picture of a device's weight under pulses.
+///
+/// # Errors
+/// As [`load`].
+pub fn curve(name: &str, seed: u64) -> Result<Xy, Failure> {
+    Ok(plot(&show(load(name)?, None, 24, seed)?))
+}
+
 fn class(compiled: &Compiled) -> Result<device::DeviceClass<'_>, Failure> {
     compiled.class().map_err(Failure::work)
 }

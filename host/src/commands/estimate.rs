@@ -130,14 +130,17 @@ pub fn run(args: &Args, common: &Common) -> Result<(), Failure> {
     }
     let events = ran.per_tick.iter().map(|t| t.events).sum();
     report.host = Some(meter.stop(events));
-    if let Some(folder) = &common.out {
-        let figures = activity::figures(&compiled, &ran, &inputs, &chip)?;
-        Page::new(report.clone()).figures(figures).write(folder)?;
-    }
     if common.json {
         report.warnings.iter().for_each(warn);
     }
-    common.print(&report, || text(&report, &inputs))
+    common.deliver(
+        &report,
+        || text(&report, &inputs),
+        |folder| {
+            let figures = activity::figures(&compiled, &ran, &inputs, &chip)?;
+            Page::new(report.clone()).figures(figures).write(folder)
+        },
+    )
 }
 
 /// What the float twin adds: how far the decisions agree, and NeuroBench's metrics.
@@ -221,14 +224,14 @@ fn compare(
     report.warnings.extend(network.warnings.iter().cloned());
     let table = compare_chips::table(&report.runs);
     report.host = Some(meter.stop(report.runs.iter().filter_map(|r| r.synops).map(|s| s.stored).sum()));
-    if let Some(folder) = &common.out {
-        Page::new(report.clone()).write(folder)?;
-        files::write(&folder.join("chips.csv"), table.csv().as_bytes())?;
-    }
-    common.print(&report, || {
+    let text = || {
         let notes = inputs.notes.iter().cloned().chain(assumptions(&report.profile));
         let assumed: String = notes.map(|note| format!("assumed: {note}\n")).collect();
         format!("{assumed}\n{}\n{}", table.terminal(), compare_chips::notes(&report.runs))
+    };
+    common.deliver(&report, text, |folder| {
+        Page::new(report.clone()).write(folder)?;
+        files::write(&folder.join("chips.csv"), table.csv().as_bytes())
     })
 }
 
@@ -238,13 +241,11 @@ fn sanafe(args: &Args, snn: &Path, common: &Common) -> Result<(), Failure> {
     let pair = Pair::open(&args.network, snn)?;
     let mut report = pair.estimate(args.input.ticks, args.latency.model(), common.seed())?;
     report.host = Some(meter.stop(report.synops.map_or(0, |s| s.stored)));
-    if let Some(folder) = &common.out {
-        Page::new(report.clone()).write(folder)?;
-    }
     if common.json {
         report.warnings.iter().for_each(warn);
     }
-    common.print(&report, || format!("{}\n{}", report.terminal(), bill_text(&report)))
+    let text = || format!("{}\n{}", report.terminal(), bill_text(&report));
+    common.deliver(&report, text, |folder| Page::new(report.clone()).write(folder))
 }
 
 fn text(report: &Report, inputs: &Inputs) -> String {

@@ -141,11 +141,8 @@ pub fn run(args: &Args, common: &Common) -> Result<(), Failure> {
         true => Report { command: "firmware".into(), runs: reports, ..Report::new(common.seed()) },
         false => reports.pop().unwrap_or_else(|| Report::new(common.seed())),
     };
-    if let Some(folder) = &common.out {
-        Page::new(whole.clone()).write(folder)?;
-    }
     whole.all_warnings().iter().for_each(warn);
-    common.print(&whole, || text(&whole))?;
+    common.deliver(&whole, || text(&whole), |folder| Page::new(whole.clone()).write(folder))?;
     match failure {
         Some((board, text)) => {
             Err(Failure::work(format_args!("{board} and the host came to different bits"))

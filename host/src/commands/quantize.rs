@@ -92,13 +92,10 @@ pub fn run(args: &Args, common: &Common) -> Result<(), Failure> {
     }
     report.more.insert("float".into(), float(&network, &inputs, &oracle)?);
     report.host = Some(meter.stop(events));
-    if let Some(folder) = &common.out {
-        page(&report, &network).write(folder)?;
-    }
     if common.json {
         report.all_warnings().iter().for_each(warn);
     }
-    common.print(&report, || text(&report, &inputs))
+    common.deliver(&report, || text(&report, &inputs), |folder| page(&report, &network).write(folder))
 }
 
 /// One bit width: quantised, run, compared with the twin.
@@ -218,14 +215,6 @@ fn layer_value(run: &Report, population: &str, key: &str) -> Option<f64> {
 
 fn page(report: &Report, network: &NirNetwork) -> Page {
     let task = |run: &Report, key: &str| run.task.as_ref()?.more.get(key)?.as_f64();
-    let percent = |x: Option<f64>| Some(x? * 100.0);
-    let accuracy = points(report, |run| percent(run.task.as_ref()?.accuracy));
-    let floats = percent(report.more["float"]["accuracy"].as_f64());
-    let ends = accuracy.first().zip(accuracy.last());
-    let twin = ends.zip(floats).map(|((first, last), floats)| vec![(first.0, floats), (last.0, floats)]);
-    let accuracy = Xy::new("Accuracy", "weight bits", "right answers (%)")
-        .line("integers", accuracy)
-        .line("floats", twin.unwrap_or_default());
     let agreement = Xy::new("Agreement with the float twin", "weight bits", "share (%)")
         .line("decisions", points(report, |run| Some(run.task.as_ref()?.agreement? * 100.0)))
         .line("spikes", points(report, |run| Some(task(run, "spike_agreement")? * 100.0)));
@@ -235,20 +224,13 @@ fn page(report: &Report, network: &NirNetwork) -> Page {
         let twin = points(report, |run| layer_value(run, &population.name, "float_rate"));
         rates = rates.line(&population.name, integer).line(&format!("{} in floats", population.name), twin);
     }
-    let mut page = Page::new(report.clone());
-    if floats.is_some() {
-        page = page.figure(
+    Page::new(report.clone())
+        .figure(
             Section::Results,
-            &accuracy,
-            "Share of right answers at each width; the float twin beside it.",
-        );
-    }
-    page.figure(
-        Section::Results,
-        &agreement,
-        "Share of samples with the same decision, and of spikes that both have.",
-    )
-    .figure(Section::Activity, &rates, "A layer whose rate falls to zero is dead at that width.")
+            &agreement,
+            "Share of samples with the same decision, and of spikes that both have.",
+        )
+        .figure(Section::Activity, &rates, "A layer whose rate falls to zero is dead at that width.")
 }
 
 fn text(report: &Report, inputs: &Inputs) -> String {

@@ -79,12 +79,10 @@ pub fn run(args: &Args, common: &Common) -> Result<(), Failure> {
     });
     let outcome = common.in_pool(|| ready.run(common, state.as_ref(), false))??;
     let report = outcome.report.clone();
-    if let Some(folder) = &common.out {
-        outcome.page().write(folder)?;
-    }
+    common.deliver(&report, || report.terminal(), |folder| outcome.page().write(folder))?;
     if let Some(state) = &state {
         state.forget(&ready.id, "");
         state.close();
     }
-    common.print(&report, || report.terminal())
+    Ok(())
 }

@@ -56,9 +56,12 @@ pub fn run(args: &Args, common: &Common) -> Result<(), Failure> {
     }
     let report = sweep.run(common, state.as_ref())?;
     let table = table(&report);
-    if let Some(folder) = &common.out {
-        files::write(&folder.join("sweep.csv"), table.csv())?;
-        Page::new(report.clone()).write(folder)?;
-    }
-    common.print(&report, || table.terminal())
+    common.deliver(
+        &report,
+        || table.terminal(),
+        |folder| {
+            files::write(&folder.join("sweep.csv"), table.csv())?;
+            Page::new(report.clone()).write(folder)
+        },
+    )
 }

@@ -4,6 +4,7 @@ use synop_cost::{Bill, Interval};
 
 use super::Report;
 use super::page::{Figure, Section};
+use crate::commands::devices::curve;
 use crate::plot::{Bars, Xy};
 
 /// More runs than this are compared in tables only.
@@ -32,6 +33,35 @@ pub(super) fn standard(report: &Report) -> Vec<Figure> {
         figures.extend(other_chips(runs));
         figures.extend(latency(runs));
     }
+    figures.extend(devices(runs));
+    figures
+}
+
+/// What learning did to the cells of crossbars, and the curve of each kind of device.
+fn devices(runs: &[Report]) -> Vec<Figure> {
+    let mut wear = Bars::new("Wear", "pulses", &["mean of a cell", "most of a cell"]).log();
+    let mut names: Vec<&str> = Vec::new();
+    for run in runs {
+        let Some(found) = run.more.get("crossbar") else { continue };
+        let number = |key: &str| found[key].as_f64().unwrap_or(0.0);
+        wear = wear.row(&run.name(), &[number("pulses") / number("devices").max(1.0), number("most_pulses")]);
+        if let Some(name) = found["device"].as_str()
+            && !names.contains(&name)
+        {
+            names.push(name);
+        }
+    }
+    if names.is_empty() {
+        return Vec::new();
+    }
+    let note = "Programming pulses in all of learning; what exceeds a device's endurance is in the table of the run.";
+    let mut figures = vec![Figure::new(Section::Device, &wear, note)];
+    let seed = runs.first().map_or(1, |run| run.seed);
+    // A device from a file of the user's own is drawn by `synop devices show FILE`.
+    figures.extend(names.into_iter().take(MOST_RUNS).filter_map(|name| {
+        let curve = curve(name, seed).ok()?;
+        Some(Figure::new(Section::Device, &curve, "The law, its integers, and what single devices do."))
+    }));
     figures
 }
 
