@@ -143,6 +143,11 @@ fn data_set_name(path: &Path) -> Option<&'static str> {
     DATA_SETS.into_iter().find(|name| *name == last)
 }
 
+/// A width in bits. Whether it suits the network and the chip is said where those are known.
+pub(crate) fn bits(text: &str) -> Result<u32, String> {
+    text.parse().map_err(|_| "expected a number of bits from 2 to 16".to_owned())
+}
+
 /// Prints text on standard output and ends it with a line end.
 ///
 /// A reader that stops early, such as `head`, is no failure.

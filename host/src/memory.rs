@@ -32,6 +32,17 @@ pub fn require(what: &str, bytes: u64, mend: &str) -> Result<(), Failure> {
     }
 }
 
+/// Refuses work that needs more than is there, and says on standard error what it takes.
+///
+/// # Errors
+/// As [`require`].
+pub fn claim(what: &str, bytes: u64, mend: &str) -> Result<(), Failure> {
+    require(what, bytes, mend)?;
+    let there = available().map(|there| format!(" of {} available", human(there)));
+    eprintln!("memory: {what}: about {}{}", human(bytes), there.unwrap_or_default());
+    Ok(())
+}
+
 /// Bytes for people: `512 B`, `12.3 MB`, `4.1 GB`.
 pub fn human(bytes: u64) -> String {
     for (unit, scale) in [("GB", 1e9), ("MB", 1e6), ("kB", 1e3)] {

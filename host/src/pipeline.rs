@@ -27,7 +27,7 @@ use crate::onchip::{ChipTick, OnChip, Ticker};
 use crate::progress::Progress;
 use crate::report::{self, Report, SynOps, Task};
 use crate::simd::Native;
-use crate::{Failure, ledger};
+use crate::{Failure, ledger, memory};
 
 /// An image and what the host knows of it.
 #[derive(Debug)]
@@ -235,6 +235,9 @@ fn populations(image: &Image<'_>, named: Vec<PopulationInfo>) -> Vec<PopulationI
     }
     found.into_values().collect()
 }
+
+/// A run that needs less memory than this does not say how much it takes.
+const WORTH_SAYING: u64 = 100_000_000;
 
 /// A spike: (tick, population, neuron, payload).
 pub type Spike = (u32, u32, u32, i32);
@@ -565,6 +568,9 @@ pub fn run<T: Send>(
 ) -> Result<(Ran, Vec<T>), Failure> {
     let image = compiled.image()?;
     let words = image.memory(0..image.cores).words();
+    let bytes = 8 * words as u64 * rayon::current_num_threads() as u64;
+    let claim = if bytes < WORTH_SAYING { memory::require } else { memory::claim };
+    claim("the network, once per thread", bytes, "make the network smaller, or use fewer --threads")?;
     let kernels = Native::detect();
     let progress = Progress::new("samples", inputs.len() as u64);
     let mut ran = Ran::default();

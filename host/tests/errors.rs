@@ -61,6 +61,10 @@ const CASES: &[Case] = &[
         "quantize tests/golden/nir/digits_snntorch.nir --data digits --split test --encode rate:25 --bits 1",
     ),
     case(
+        "weights of a negative width",
+        "quantize tests/golden/nir/digits_snntorch.nir --data digits --split test --encode rate:25 --bits -8",
+    ),
+    case(
         "weights of 99 bits",
         "compile tests/golden/nir/digits_snntorch.nir -o net.synopimg --chip loihi1 --bits 99",
     ),

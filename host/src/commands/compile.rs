@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde_json::{Value, json};
 use synop_cost::latency::Model;
 
-use crate::cli::{Common, warn};
+use crate::cli::{self, Common, warn};
 use crate::commands::chips;
 use crate::firmware::emit;
 use crate::input::{InputArgs, Inputs};
@@ -38,7 +38,7 @@ pub struct Args {
     #[arg(long, default_value = "loihi1", value_name = "CHIP")]
     chip: String,
     /// Bits of a weight [default: 8, or as many as the chip stores]
-    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = clap::value_parser!(u32).range(2..=16))]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = cli::bits)]
     bits: Option<u32>,
     /// Write the image itself, or source that holds it
     #[arg(long, default_value = "image", value_parser = ["image", "rust", "c"], value_name = "FORM")]

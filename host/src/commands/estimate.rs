@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::activity;
 use crate::chips::{self as compare_chips, Question};
-use crate::cli::{Common, warn};
+use crate::cli::{self, Common, warn};
 use crate::commands::{chips, compile::assumptions};
 use crate::input::{InputArgs, Inputs};
 use crate::oracle::{self, Oracle};
@@ -38,7 +38,7 @@ pub struct Args {
     #[arg(long, default_value = "loihi1", value_name = "CHIP")]
     chip: String,
     /// Bits of a weight [default: 8, or as many as the chip stores]
-    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = clap::value_parser!(u32).range(2..=16))]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = cli::bits)]
     bits: Option<u32>,
     /// Map and run the network on every shipped chip, in its own stores, and print one table
     #[arg(long, conflicts_with_all = ["trace", "membranes"])]

@@ -9,7 +9,7 @@ use synop_model::placement::Strategy;
 use synop_model::quantize::Options;
 
 use crate::Failure;
-use crate::cli::{Common, warn};
+use crate::cli::{self, Common, warn};
 use crate::commands::chips;
 use crate::commands::compile::assumptions;
 use crate::input::{InputArgs, Inputs};
@@ -36,7 +36,7 @@ pub struct Args {
     network: PathBuf,
     /// Bit widths of a weight, sign included
     #[arg(long, value_delimiter = ',', default_value = "16,8,6,4,3,2", value_name = "N,N,...",
-        allow_negative_numbers = true, value_parser = clap::value_parser!(u32).range(2..=16))]
+        allow_negative_numbers = true, value_parser = cli::bits)]
     bits: Vec<u32>,
     /// Write float.trace.json and one intN.trace.json per width to this folder (see synop compare)
     #[arg(long, value_name = "DIR")]

@@ -173,12 +173,9 @@ impl State {
 const README: &str = "Finished points (.json) and saved states of unfinished ones (.part) of synop run and synop sweep.\n\
 The same command again goes on from here; this folder may be deleted at any time.\n";
 
-/// Refuses runs that do not fit the memory, and says what they need where that is much.
+/// Refuses runs that do not fit the memory, and says what they need.
 pub(crate) fn require_memory(bytes: u64, at_once: usize) -> Result<(), Failure> {
     let all = bytes.saturating_mul(at_once as u64);
     let runs = if at_once == 1 { "the run".to_owned() } else { format!("{at_once} runs at once") };
-    memory::require(&runs, all, "make the network or the data smaller, or use fewer --threads")?;
-    let there = memory::available().map(|there| format!(" of {} available", memory::human(there)));
-    eprintln!("memory: {runs}: about {}{}", memory::human(all), there.unwrap_or_default());
-    Ok(())
+    memory::claim(&runs, all, "make the network or the data smaller, or use fewer --threads")
 }
