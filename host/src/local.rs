@@ -285,6 +285,8 @@ pub struct Devices {
     pub worn_pulses: u64,
     /// Devices that are worn out.
     pub worn_devices: u64,
+    /// Devices that never worked.
+    pub stuck_devices: u64,
     /// Pulses since the drop along wires was last found.
     pub stale_pulses: u64,
 }
@@ -580,6 +582,7 @@ impl<'a, K: Kernels> Learner<'a, K> {
             most_pulses: 0,
             worn_pulses: total(Count::WornPulses),
             worn_devices: 0,
+            stuck_devices: 0,
             stale_pulses: 0,
         };
         for port in 0..self.machine.image().ports {
@@ -587,6 +590,7 @@ impl<'a, K: Kernels> Learner<'a, K> {
             found.devices += view.pulses.len() as u64;
             found.most_pulses = found.most_pulses.max(view.pulses.iter().copied().max().unwrap_or(0));
             found.worn_devices += self.machine.worn_devices(port);
+            found.stuck_devices += self.machine.stuck_devices(port);
             found.stale_pulses += view.log.stale;
         }
         Some(found)

@@ -113,6 +113,8 @@ pub struct Pulsed {
     pub most_pulses: u32,
     /// Devices that are worn out at the end.
     pub worn_devices: u64,
+    /// Devices that never worked.
+    pub stuck_devices: u64,
 }
 
 /// The task of a run.
@@ -140,7 +142,8 @@ pub struct Study {
 /// Runs `spec` in float64, on the machine in every width of `bits` and every rounding, and in pulses on every device.
 ///
 /// The text's bounds define its weight unit; at another width the unit is scaled so that the larger bound is the
-/// largest integer of the width.
+/// largest integer of the width. With `verify`, changes on a device are read back until they are within so many of the
+/// device's weight units.
 ///
 /// # Errors
 /// The rule does not fit a width, or the embedded digits cannot be read.
@@ -148,7 +151,7 @@ pub fn study(
     spec: &RuleSpec,
     bits: &[u32],
     roundings: &[Rounding],
-    devices: &[Preset],
+    (devices, verify): (&[Preset], Option<f64>),
     epochs: usize,
     seed: u64,
 ) -> Result<Study, Failure> {
@@ -193,6 +196,7 @@ pub fn study(
             let mut scaled = spec.rescaled(scale, (bound(spec.bounds.0), bound(spec.bounds.1)));
             scaled.rounding = rounding;
             let bar = Crossbar::new(device.clone(), top as i32, vec![0; PIXELS * CLASSES]);
+            let bar = Crossbar { verify, ..bar };
             runs.push(on_device(&scaled, bar, (scale, largest), &training, &testing, &path, seed)?);
         }
     }
@@ -500,6 +504,7 @@ fn on_device(
         read_j: total(Count::CrossbarCharge) as f64 * ENERGY_UNIT_J,
         most_pulses: pulses.iter().copied().max().unwrap_or(0),
         worn_devices: machine.worn_devices(port),
+        stuck_devices: machine.stuck_devices(port),
         name,
     };
     let label = format!("{} {}", device.name, rounding_name(spec));
@@ -578,7 +583,7 @@ mod tests {
     #[test]
     fn integers_without_fractions_equal_float64_and_learn_the_digits() {
         let spec = RuleSpec::parse(DELTA).expect("a rule");
-        let study = study(&spec, &[8], &[Rounding::Nearest], &[], 1, 1).expect("runs");
+        let study = study(&spec, &[8], &[Rounding::Nearest], (&[], None), 1, 1).expect("runs");
         let [float, int8] = &study.runs[..] else { panic!("two runs") };
         assert!(int8.error.iter().all(|point| point.rms == 0.0), "{:?}", int8.error);
         assert_eq!(float.task.accuracy, int8.task.accuracy);
@@ -589,7 +594,8 @@ mod tests {
     #[test]
     fn small_changes_vanish_by_nearest_and_survive_by_stochastic_rounding() {
         let spec = RuleSpec::parse(&DELTA.replace("dw = e", "dw = 2^-5*e")).expect("a rule");
-        let study = study(&spec, &[6], &[Rounding::Nearest, Rounding::Stochastic], &[], 1, 1).expect("runs");
+        let study =
+            study(&spec, &[6], &[Rounding::Nearest, Rounding::Stochastic], (&[], None), 1, 1).expect("runs");
         let [_, nearest, stochastic] = &study.runs[..] else { panic!("three runs") };
         assert_eq!(nearest.rounded_to_zero, nearest.updates);
         assert!(stochastic.task.accuracy > nearest.task.accuracy + 0.2, "{stochastic:?}");
@@ -601,7 +607,7 @@ mod tests {
         let spec = RuleSpec::parse(&DELTA.replace("dw = e", "dw = 2^-3*e")).expect("a rule");
         let device = |name| Preset::shipped(name).expect("it ships");
         let devices = [device("ideal"), device("reram-array-hfo2")];
-        let study = study(&spec, &[8], &[Rounding::Stochastic], &devices, 1, 1).expect("runs");
+        let study = study(&spec, &[8], &[Rounding::Stochastic], (&devices, None), 1, 1).expect("runs");
         let [_, int8, ideal, coarse] = &study.runs[..] else { panic!("four runs") };
         let last = |run: &Variant| run.error.last().expect("points").rms;
         assert!(last(ideal) < 2.0 * last(int8) && last(coarse) > 5.0 * last(int8), "{ideal:?} {coarse:?}");
@@ -609,6 +615,25 @@ mod tests {
         let pulsed = ideal.device.as_ref().expect("a device");
         assert!(pulsed.pulses_up == pulsed.pulses_down && pulsed.write_j > 0.0 && pulsed.read_j > 0.0);
         assert_eq!(pulsed.devices, 2 * 640);
+        assert_eq!((pulsed.verify_reads, pulsed.stuck_devices), (0, 0));
+    }
+
+    #[test]
+    fn verified_changes_are_counted_and_devices_die_of_their_pulses() {
+        let spec = RuleSpec::parse(&DELTA.replace("dw = e", "dw = 2^-3*e")).expect("a rule");
+        let mut device = Preset::shipped("reram-es").expect("it ships");
+        device.faults = Preset::shipped("reram-array-hfo2").expect("it ships").faults;
+        let endurance = device.endurance.as_mut().expect("it wears");
+        (endurance.median, endurance.log_deviation) = (300.0, 0.5);
+        let run = |verify| {
+            let study = study(&spec, &[], &[Rounding::Stochastic], (&[device.clone()], verify), 1, 1);
+            study.expect("runs").runs.pop().and_then(|run| run.device).expect("a device")
+        };
+        let (blind, seen) = (run(None), run(Some(4.0)));
+        assert!(blind.verify_reads == 0 && seen.verify_reads > 0, "{seen:?}");
+        assert!(blind.worn_devices > 0 && u64::from(blind.most_pulses) > 300, "{blind:?}");
+        assert!(blind.stuck_devices > 0 && blind.stuck_devices < blind.devices / 5);
+        assert_eq!(blind.stuck_devices, seen.stuck_devices);
     }
 
     #[test]
@@ -616,7 +641,7 @@ mod tests {
         let text = "rule stdp { x1: decay 0.75 add 64; y1: decay 0.75 add 64; every tick; rounding stochastic
             bounds -127 127; dw = 2^-6*x1*y0 - 2^-6*y0*40 - 2^-9*y1*x0 }";
         let spec = RuleSpec::parse(text).expect("a rule");
-        let study = study(&spec, &[16], &[Rounding::Stochastic], &[], 1, 1).expect("runs");
+        let study = study(&spec, &[16], &[Rounding::Stochastic], (&[], None), 1, 1).expect("runs");
         let last = study.runs[1].error.last().expect("points");
         assert!(last.rms < 0.01, "{last:?}");
         assert!((study.runs[0].task.accuracy - study.runs[1].task.accuracy).abs() < 0.02);

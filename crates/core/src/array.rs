@@ -20,7 +20,7 @@ use crate::image::{Image, ImageError, NONE, Port, Section};
 use crate::words::{bytes_at, word};
 
 /// Words of an array record.
-pub const ARRAY_WORDS: usize = 30;
+pub const ARRAY_WORDS: usize = 31;
 /// Rows times their largest payload stay below this, so that a column's sum fits 32 bits.
 pub const MOST_DRIVE: u64 = 1 << 16;
 
@@ -51,6 +51,8 @@ pub struct Array {
     pub stamp_shift: u32,
     /// Codes of the converter run to ±this; 0: the sum is taken as it is.
     pub top: u32,
+    /// The converter is a comparator: code 1 (then also `top`) where the sum reaches its end, else 0.
+    pub comparator: bool,
     /// The converter's end, in units of the read matrix times payload.
     pub full_scale: u32,
     /// What a code (or, without converter, a unit of the read matrix) adds to an input sum, in weights.
@@ -120,6 +122,11 @@ impl Array {
             refresh: at(12),
             stamp_shift: at(13),
             top: at(14),
+            comparator: match at(30) {
+                0 => false,
+                1 => true,
+                _ => return None,
+            },
             full_scale: at(15),
             gain: Scale { mantissa: at(16), shift: at(17) },
             weight: Scale { mantissa: at(18), shift: at(19) },
@@ -171,6 +178,7 @@ impl Array {
             self.aim,
             self.tolerance,
             self.row_devices,
+            self.comparator.into(),
         ]
     }
 
@@ -197,6 +205,14 @@ impl Array {
         if self.top == 0 {
             for (input, sum) in inputs.iter_mut().zip(sums) {
                 *input = input.wrapping_add(self.gain.of(i64::from(*sum)) as i32);
+            }
+            return;
+        }
+        if self.comparator {
+            let one = self.gain.of(1) as i32;
+            for (input, sum) in inputs.iter_mut().zip(sums) {
+                let reached = i64::from(*sum) >= i64::from(self.full_scale);
+                *input = input.wrapping_add(if reached { one } else { 0 });
             }
             return;
         }
@@ -228,6 +244,22 @@ impl Array {
     }
 }
 
+/// What a device class makes an array keep beside its weights.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Kept {
+    /// The class drifts: when each device was written.
+    pub stamps: bool,
+    /// Reads are noisy: the deviation of each weight.
+    pub deviations: bool,
+}
+
+impl Kept {
+    /// By the class.
+    pub fn by(header: &device::Header) -> Kept {
+        Kept { stamps: header.drift == 1, deviations: header.read_noise == 1 }
+    }
+}
+
 /// Where the parts of an array's memory stand, in bytes from its start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Block {
@@ -243,16 +275,18 @@ pub struct Block {
     pub factors: usize,
     /// `i16` per weight.
     pub matrix: usize,
+    /// `u16` per weight, where reads are noisy.
+    pub deviations: usize,
     /// The whole.
     pub bytes: usize,
 }
 
 impl Block {
     /// The parts of a crossbar of this shape; `None` if it is too large.
-    pub fn of(shape: &Shape, live: bool, drifts: bool) -> Option<Block> {
+    pub fn of(shape: &Shape, live: bool, kept: Kept) -> Option<Block> {
         let devices = shape.devices()?;
         let live = if live { devices } else { 0 };
-        let stamps = if drifts { live } else { 0 };
+        let stamps = if kept.stamps { live } else { 0 };
         let factors = if shape.wires.resist() { live } else { 0 };
         let mut at = 0usize;
         let mut take = |bytes: Option<usize>| -> Option<usize> {
@@ -267,6 +301,7 @@ impl Block {
             stamps: take(stamps.checked_mul(4))?,
             factors: take(factors.checked_mul(2))?,
             matrix: take(Some(devices))?,
+            deviations: take(Some(if kept.deviations { devices } else { 0 }))?,
             bytes: take(Some(0))?,
         })
     }
@@ -320,8 +355,12 @@ impl<'a> Image<'a> {
     #[inline]
     pub(crate) fn block_of(&self, port: &Port) -> Option<(Array, Block)> {
         let array = self.array(port.device)?;
-        let drifts = word(self.class_words(array.class)?, device::Header::DRIFT_AT) == 1;
-        let block = Block::of(&array.shape(), array.is_live(port), drifts)?;
+        let words = self.class_words(array.class)?;
+        let kept = Kept {
+            stamps: word(words, device::Header::DRIFT_AT) == 1,
+            deviations: word(words, device::Header::READ_NOISE_AT) == 1,
+        };
+        let block = Block::of(&array.shape(), array.is_live(port), kept)?;
         Some((array, block))
     }
 }
@@ -354,6 +393,7 @@ pub(crate) fn check(image: &Image<'_>, i: u32, port: &Port) -> Result<(), ImageE
     ensure(array.gain.shift <= 62 && array.weight.shift <= 62, "a scale's shift above 62")?;
     ensure(array.energy_shift <= 62 && array.stamp_shift <= 63, "a shift above 62")?;
     ensure(array.top == 0 || array.full_scale != 0, "a converter without range")?;
+    ensure(!array.comparator || array.top == 1, "a comparator of several codes")?;
     ensure(array.top < 1 << 24 && array.full_scale < 1 << 31, "a converter beyond 24 bits")?;
     ensure(u64::from(port.row_bound) >= array.row_bound(), "row bound below the array's")?;
     let w = array.weight.of(1 << 15);

@@ -7,7 +7,9 @@
 //! * the *read matrix*: `i16` differences of conductance as a read sees them, in 2^−15 of the range;
 //! * the *row charge*: the sum of both devices' conductances along a row, so that counting a read's charge is
 //!   one addition;
-//! * where wires resist, the share of its conductance that the drop leaves to each device.
+//! * where wires resist, the share of its conductance that the drop leaves to each device;
+//! * where reads are noisy, the deviation of one read per weight: the variances of the rows driven add in each column,
+//!   whose sum then takes one deviate per read.
 //!
 //! Without wires and drift all are brought up to date by each pulse, exactly. With them, conductances reach the
 //! columns changed, and [`Crossbar::refresh`] recomputes the matrix by integer division:
@@ -83,6 +85,8 @@ pub struct Memory<'a> {
     pub factors: &'a mut [u16],
     /// One per weight.
     pub matrix: &'a mut [i16],
+    /// One per weight, or none where reads are not noisy: the deviation of one read, in 2^−17 of the range.
+    pub deviations: &'a mut [u16],
     /// One per row.
     pub charge: &'a mut [u64],
     /// Two per column.
@@ -268,6 +272,7 @@ impl<'a> Crossbar<'a> {
             && memory.stamps.len() == stamps
             && memory.factors.len() == factors
             && memory.matrix.len() == devices / 2
+            && memory.deviations.len() == if class.header().read_noise == 1 { devices / 2 } else { 0 }
             && memory.charge.len() == shape.rows
             && memory.scratch.len() == 2 * shape.columns
             && u64::from(shape.row_devices) >= 2 * shape.columns as u64
@@ -368,6 +373,7 @@ impl<'a> Crossbar<'a> {
         }
         let simple = self.shape.pair != Pair::OneSided
             && self.memory.stamps.is_empty()
+            && self.memory.deviations.is_empty()
             && self.shape.first_device.is_multiple_of(2)
             && self.shape.row_devices.is_multiple_of(2);
         let key = draws.threefry_key(DEVICES, 0).filter(|_| simple);
@@ -753,6 +759,35 @@ impl<'a> Crossbar<'a> {
     fn renew(&mut self, row: usize, plus: usize, before: [u32; 2], draws: &mut impl Draws) {
         let after = self.seen(plus, draws);
         self.renew_as(row, plus, before, after);
+        self.renew_deviation(plus, None, draws);
+    }
+
+    /// Brings the deviation of one weight up to date, as of stamp `now`, or as the read matrix sees its devices.
+    fn renew_deviation(&mut self, plus: usize, now: Option<u32>, draws: &mut impl Draws) {
+        if self.memory.deviations.is_empty() {
+            return;
+        }
+        let squared = [plus, plus + 1].map(|k| {
+            let state = self.memory.states.get(k).copied().unwrap_or(0);
+            let pulses = self.memory.pulses.get(k).copied().unwrap_or(0);
+            let (elapsed, nu) = match self.memory.stamps.get(k) {
+                Some(stamp) => {
+                    let since = now.unwrap_or_else(|| self.seen_at(k)).wrapping_sub(*stamp);
+                    (since.into(), self.class.drift_exponent(state, self.number(k), pulses, draws))
+                }
+                None => (0, 0),
+            };
+            let deviation = u64::from(self.class.read_deviation(state, elapsed, nu));
+            let left = match self.memory.factors.get(k) {
+                Some(factor) => (deviation * (u64::from(*factor) + 1)) >> 16,
+                None => deviation,
+            };
+            left.saturating_mul(left)
+        });
+        let both = device::isqrt(squared.iter().fold(0, |sum, s| sum.saturating_add(*s)));
+        if let Some(deviation) = self.memory.deviations.get_mut(plus / 2) {
+            *deviation = both.min(u16::MAX.into()) as u16;
+        }
     }
 
     /// The same, where what is seen now is known.
@@ -790,6 +825,9 @@ impl<'a> Crossbar<'a> {
         self.memory.matrix.fill(0);
         for side in 0..2 {
             self.refresh_side(side, now, draws);
+        }
+        for weight in 0..self.memory.deviations.len() {
+            self.renew_deviation(2 * weight, Some(now), draws);
         }
         (self.log.stale, self.log.refreshed) = (0, now);
     }

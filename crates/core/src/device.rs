@@ -292,17 +292,24 @@ header! {
     level_bits,
     /// 1: the class drifts, and two tables (mean and deviation of ν in Q24, over the state) follow.
     drift,
-    /// Reference time t₀ of the drift, in the stamps' unit.
+    /// Reference time t₀ of drift and of read noise, in the stamps' unit.
     drift_start,
+    /// 1: reads are noisy, and a table follows: over the state, the deviation of a read in 2^−25 of the range, for each
+    /// root of a doubling of the time since programming over twice a read's.
+    read_noise,
+    /// log2 of a stamp's duration over twice that of a read, Q16.
+    read_octaves_q16,
 }
 
 impl Header {
     /// Place of [`Header::drift`] among the words.
-    pub const DRIFT_AT: usize = Self::WORDS - 2;
+    pub const DRIFT_AT: usize = Self::WORDS - 4;
+    /// Place of [`Header::read_noise`] among the words.
+    pub const READ_NOISE_AT: usize = Self::WORDS - 2;
 }
 
 /// Version of the words that [`DeviceClass::parse`] reads.
-pub const VERSION: i32 = 1;
+pub const VERSION: i32 = 2;
 
 /// How a class's table serves a device whose bounds are its own: which state stays, what is stretched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -365,6 +372,7 @@ pub struct DeviceClass<'a> {
     down: Table<'a>,
     noise: Option<(Table<'a>, Table<'a>)>,
     drift: Option<(Table<'a>, Table<'a>)>,
+    read_noise: Option<Table<'a>>,
     up_coordinate: Coordinate,
     down_coordinate: Coordinate,
     endurance_floor: u32,
@@ -410,6 +418,7 @@ impl<'a> DeviceClass<'a> {
         let noise = if header.cycle_kind == 2 { Some((table()?, table()?)) } else { None };
         let pulsed = Header::WORDS..Header::WORDS + nodes * if noise.is_some() { 4 } else { 2 };
         let drift = if header.drift == 1 { Some((table()?, table()?)) } else { None };
+        let read_noise = if header.read_noise == 1 { Some(table()?) } else { None };
         let field = |name, found| DeviceError::Field { name, found };
         // No deviate is below −370/128: before that many pulses nobody fails.
         let earliest =
@@ -421,6 +430,7 @@ impl<'a> DeviceClass<'a> {
             down,
             noise,
             drift,
+            read_noise,
             up_coordinate: Coordinate::from_word(header.up_coordinate)
                 .ok_or(field("up_coordinate", header.up_coordinate))?,
             down_coordinate: Coordinate::from_word(header.down_coordinate)
@@ -686,11 +696,29 @@ impl<'a> DeviceClass<'a> {
         nu.unsigned_abs().min(1 << 24) as u32
     }
 
+    /// Deviation of one read of a device in 2^−17 of the range, `elapsed` (in the stamps' unit) after it was programmed to
+    /// `state`: 1/f noise, whose variance grows with the logarithm of the time. 0 where the class has none.
+    pub fn read_deviation(&self, state: u32, elapsed: u64, nu_q24: u32) -> u32 {
+        let Some(strength) = &self.read_noise else { return 0 };
+        let start = self.header.drift_start.max(1) as u64;
+        let now = elapsed.saturating_add(start);
+        let octaves = (i64::from(log2_q16(now)) + i64::from(self.header.read_octaves_q16)).max(0) as u64;
+        let root_q16 = u64::from(isqrt(octaves << 16));
+        let deviation = (strength.at(state).max(0) as u64 * root_q16) >> 24;
+        drift(deviation.min(u32::MAX.into()) as u32, start, now, nu_q24)
+    }
+
     /// `state` after `elapsed` (in the stamps' unit) since it was programmed, by [`drift`].
     pub fn drifted(&self, state: u32, elapsed: u64, nu_q24: u32) -> u32 {
         let start = self.header.drift_start.max(1) as u64;
         drift(state, start, elapsed.saturating_add(start), nu_q24)
     }
+}
+
+/// What one read of a column adds to its sum (in units of the read matrix): a deviate of this variance (in 2^−4), from
+/// the bits of [`Purpose::Read`].
+pub fn read_error(variance_q4: u64, bits: u32) -> i64 {
+    (i64::from(isqrt(variance_q4)) * i64::from(normal_q7(bits)) + (1 << 8)) >> 9
 }
 
 /// Every field that arithmetic relies on, within its range.
@@ -708,13 +736,18 @@ fn check(h: &Header) -> Result<(), DeviceError> {
     within("low", h.low, 0, h.high)?;
     within("zero", h.zero, h.low, h.high)?;
     within("reset", h.reset, 0, top)?;
-    for (name, word) in
-        [("dither", h.dither), ("spread", h.spread), ("log_normal", h.log_normal), ("drift", h.drift)]
-    {
+    for (name, word) in [
+        ("dither", h.dither),
+        ("spread", h.spread),
+        ("log_normal", h.log_normal),
+        ("drift", h.drift),
+        ("read_noise", h.read_noise),
+    ] {
         within(name, word, 0, 1)?;
     }
     within("cycle_kind", h.cycle_kind, 0, 2)?;
     within("cycle_sd_q8", h.cycle_sd_q8, 0, 1 << 16)?;
+    within("read_octaves_q16", h.read_octaves_q16, -(64 << 16), 64 << 16)?;
     within("level_bits", h.level_bits, 0, h.state_bits)?;
     for (name, word) in [
         ("reset_sd", h.reset_sd),

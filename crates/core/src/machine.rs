@@ -625,6 +625,7 @@ impl<'a> Machine<'a> {
             plastic_first,
             arrays: self.arrays,
             port_arrays: self.port_arrays,
+            tick: self.tick,
         };
         for q in class.first_port..class.first_port + class.ports {
             if let Some(port) = self.image.port(q) {
@@ -1058,6 +1059,8 @@ pub(crate) struct Bank<'b, 'a> {
     pub(crate) plastic_first: usize,
     pub(crate) arrays: &'b mut [u64],
     pub(crate) port_arrays: &'b [u32],
+    /// The tick in which rows are read.
+    pub(crate) tick: u64,
 }
 
 impl Bank<'_, '_> {

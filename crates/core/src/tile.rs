@@ -11,6 +11,7 @@ use crate::arena::{RUN_WORDS, run};
 use crate::array::{Array, Block, fixed_charge};
 use crate::counters::{Count, add};
 use crate::crossbar::{Crossbar, Log, Memory};
+use crate::device::{self, DEVICES, Purpose};
 use crate::draw::{Draws, Threefry};
 use crate::image::{Image, NONE, Port, Store};
 use crate::machine::{Bank, Machine, counters_of, run_of, set, touched_at};
@@ -37,13 +38,15 @@ fn memory<'m>(block: &Block, bytes: &'m mut [u8], scratch: &'m mut [u64]) -> Opt
     let (states, rest) = rest.split_at_mut_checked(block.pulses - block.states)?;
     let (pulses, rest) = rest.split_at_mut_checked(block.stamps - block.pulses)?;
     let (stamps, rest) = rest.split_at_mut_checked(block.factors - block.stamps)?;
-    let (factors, matrix) = rest.split_at_mut_checked(block.matrix - block.factors)?;
+    let (factors, rest) = rest.split_at_mut_checked(block.matrix - block.factors)?;
+    let (matrix, deviations) = rest.split_at_mut_checked(block.deviations - block.matrix)?;
     Some(Memory {
         states: bytemuck::try_cast_slice_mut(states).ok()?,
         pulses: bytemuck::try_cast_slice_mut(pulses).ok()?,
         stamps: bytemuck::try_cast_slice_mut(stamps).ok()?,
         factors: bytemuck::try_cast_slice_mut(factors).ok()?,
         matrix: bytemuck::try_cast_slice_mut(matrix).ok()?,
+        deviations: bytemuck::try_cast_slice_mut(deviations).ok()?,
         charge: bytemuck::try_cast_slice_mut(charge).ok()?,
         scratch,
     })
@@ -72,6 +75,7 @@ impl<'a> Crossbar<'a> {
         cut(&mut memory.stamps, drifting);
         cut(&mut memory.factors, devices);
         cut(&mut memory.matrix, devices / 2);
+        cut(&mut memory.deviations, devices / 2);
         Crossbar::new(class, shape, memory)
     }
 }
@@ -280,7 +284,8 @@ impl Bank<'_, '_> {
         let Some(kept) = self.arrays.get_mut(kept as usize..) else { return };
         let Some((log, rest)) = kept.split_at_mut_checked(Log::WORDS) else { return };
         let sums: &mut [i32] = bytemuck::try_cast_slice_mut(rest).unwrap_or_default();
-        let Some(sums) = sums.get_mut(4 * columns..5 * columns) else { return };
+        let Some((work, sums)) = sums.split_at_mut_checked(4 * columns) else { return };
+        let Some(sums) = sums.get_mut(..columns) else { return };
         sums.fill(0);
         let matrix = Matrix {
             bytes: bytes_at(bytes, block.matrix, 2 * rows as usize * columns),
@@ -297,6 +302,11 @@ impl Bank<'_, '_> {
                 charge = charge.wrapping_add(row.wrapping_mul(from[1].unsigned_abs().into()));
             }
             kernels.dense(sums, matrix, local.get(..part.len()).unwrap_or(&[]));
+        }
+        if block.deviations < block.bytes {
+            let deviations = bytes_at(bytes, block.deviations, 2 * rows as usize * columns);
+            let variances: &mut [u64] = bytemuck::try_cast_slice_mut(work).unwrap_or_default();
+            add_read_noise(&array, events, deviations, variances, sums, (self.image.seed, self.tick));
         }
         let Some(target) = self.image.piece(port.target) else { return };
         let base = word(self.run, port.target as usize * RUN_WORDS + run::STATE) as usize;
@@ -345,6 +355,41 @@ impl Bank<'_, '_> {
     }
 }
 
+/// Adds to each column's sum the noise of this read: one deviate for all its devices, whose variances add. Noise takes a
+/// sum no further than the rows driven could.
+#[inline(never)]
+fn add_read_noise(
+    array: &Array,
+    events: &[Event],
+    deviations: &[u8],
+    variances: &mut [u64],
+    sums: &mut [i32],
+    (seed, tick): (u64, u64),
+) {
+    let columns = sums.len();
+    let variances = variances.get_mut(..columns).unwrap_or_default();
+    variances.fill(0);
+    let mut drive = 0u64;
+    for e in events {
+        let row = (e[0] as usize).wrapping_sub(array.row_first as usize);
+        let payload = u64::from(e[1].unsigned_abs());
+        drive = drive.saturating_add(payload);
+        let row = bytes_at(deviations, 2 * row * columns, 2 * columns).as_chunks::<2>().0;
+        for (variance, deviation) in variances.iter_mut().zip(row) {
+            let one = payload * u64::from(u16::from_le_bytes(*deviation));
+            *variance = variance.saturating_add(one.saturating_mul(one));
+        }
+    }
+    let most = (drive << 15).min(i32::MAX as u64) as i64;
+    let mut draws = Threefry::<13>::new(seed);
+    let first = array.first_device;
+    for ((sum, variance), column) in sums.iter_mut().zip(&*variances).zip((first..).step_by(2)) {
+        let bits = draws.draw(DEVICES, tick, device::address(Purpose::Read, column));
+        let noisy = i64::from(*sum) + device::read_error(*variance, bits);
+        *sum = noisy.clamp(-most, most) as i32;
+    }
+}
+
 /// Events that a read takes at once.
 const LOCAL: usize = 64;
 
@@ -357,6 +402,8 @@ pub struct View<'m> {
     pub log: Log,
     /// The read matrix, row after row, in 2^−15 of the range.
     pub matrix: &'m [i16],
+    /// The deviation of one read of each weight, in 2^−17 of the range; empty where reads are not noisy.
+    pub deviations: &'m [u16],
     /// States of the devices, plus before minus; empty where the array is fixed.
     pub states: &'m [u32],
     /// Pulses that each device has had; empty where the array is fixed.
@@ -416,17 +463,35 @@ impl Machine<'_> {
             array,
             log: Log::from_words(self.arrays.get(kept as usize..)?),
             matrix: bytemuck::try_cast_slice(bytes_at(bytes, block.matrix, devices)).ok()?,
+            deviations: match block.deviations < block.bytes {
+                true => bytemuck::try_cast_slice(bytes_at(bytes, block.deviations, devices)).ok()?,
+                false => &[],
+            },
             states: words(block.states),
             pulses: words(block.pulses),
         })
     }
 
-    /// Worn-out devices of the array of a port.
+    /// Worn-out devices of the live array of a port.
     pub fn worn_devices(&self, i: u32) -> u64 {
+        self.devices_that(i, |class, number, pulses, draws| class.worn(number, pulses, draws))
+    }
+
+    /// Devices of the live array of a port that never worked.
+    pub fn stuck_devices(&self, i: u32) -> u64 {
+        self.devices_that(i, |class, number, _, draws| class.instance(number, draws).stuck.is_some())
+    }
+
+    /// How many devices of the live array of a port are as `is` says by class, number and pulses.
+    fn devices_that(
+        &self,
+        i: u32,
+        is: impl Fn(&crate::device::DeviceClass<'_>, u32, u32, &mut Threefry) -> bool,
+    ) -> u64 {
         let draws = &mut Threefry::new(self.image.seed);
         let Some(view) = self.array(i) else { return 0 };
         let Some(class) = self.image.device_class(view.array.class) else { return 0 };
         let (shape, pulses) = (view.array.shape(), view.pulses.iter().enumerate());
-        pulses.filter(|(k, n)| class.worn(shape.number(*k), **n, draws)).count() as u64
+        pulses.filter(|(k, n)| is(&class, shape.number(*k), **n, draws)).count() as u64
     }
 }

@@ -46,6 +46,7 @@ fn with_crossbar(
         stamps: &mut [],
         factors: &mut factors,
         matrix: &mut matrix,
+        deviations: &mut [],
         charge: &mut charge,
         scratch: &mut scratch,
     };

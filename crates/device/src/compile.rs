@@ -16,7 +16,7 @@ pub struct Resolution {
     pub dither_bits: u32,
     /// Whether devices differ.
     pub spread: bool,
-    /// Whether pulses and writes are noisy.
+    /// Whether pulses, writes and reads are noisy.
     pub noise: bool,
     /// Whether some devices are stuck from the start.
     pub faults: bool,
@@ -142,6 +142,21 @@ pub fn compile(preset: &Preset, resolution: &Resolution) -> Result<Compiled, Dev
         let q24 = f64::from(1 << 24);
         tables.push(scale.table(|w| q24 * drift.model.mean.at(share(w))));
         tables.push(scale.table(|w| q24 * drift.model.deviation.at(share(w))));
+    }
+    if let (true, Some(noise)) = (resolution.noise, &preset.read_noise) {
+        header.read_noise = 1;
+        header.read_octaves_q16 = integer((resolution.stamp_s / (2.0 * noise.model.read_s)).log2() * 65536.0);
+        if header.drift_start == 0 {
+            let start_s = preset.drift.as_ref().map_or(resolution.stamp_s, |drift| drift.model.start_s);
+            header.drift_start = integer((start_s / resolution.stamp_s).max(1.0));
+        }
+        let (low, next) = (preset.siemens(offset), preset.siemens(offset + scale.unit));
+        let range = (next - low) * states;
+        let share = |w: f64| preset.siemens(w).max(0.0) / (preset.cell.g_max_us * 1e-6);
+        let root = std::f64::consts::LN_2.sqrt() * f64::from(1 << 25);
+        tables.push(
+            scale.table(|w| noise.model.strength(share(w)) * root * preset.siemens(w).max(0.0) / range),
+        );
     }
     let words = header.to_words().into_iter().chain(tables.into_iter().flatten()).collect();
     let compiled = Compiled { words, offset, unit: scale.unit };

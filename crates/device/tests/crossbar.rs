@@ -13,6 +13,7 @@ struct Store {
     stamps: Vec<u32>,
     factors: Vec<u16>,
     matrix: Vec<i16>,
+    deviations: Vec<u16>,
     charge: Vec<u64>,
     scratch: Vec<u64>,
     shape: Shape,
@@ -27,6 +28,7 @@ impl Store {
             stamps: vec![0; if drift { devices } else { 0 }],
             factors: vec![0; if wires.resist() { devices } else { 0 }],
             matrix: vec![0; devices / 2],
+            deviations: Vec::new(),
             charge: vec![0; rows],
             scratch: vec![0; 2 * columns],
             shape: Shape { rows, columns, pair, first_device: 40, row_devices: 2 * columns as u32, wires },
@@ -34,12 +36,15 @@ impl Store {
     }
 
     fn crossbar<'a>(&'a mut self, compiled: &'a Compiled) -> Crossbar<'a> {
+        let noisy = compiled.class().unwrap().header().read_noise == 1;
+        self.deviations = vec![0; if noisy { self.matrix.len() } else { 0 }];
         let memory = Memory {
             states: &mut self.states,
             pulses: &mut self.pulses,
             stamps: &mut self.stamps,
             factors: &mut self.factors,
             matrix: &mut self.matrix,
+            deviations: &mut self.deviations,
             charge: &mut self.charge,
             scratch: &mut self.scratch,
         };
@@ -207,6 +212,65 @@ fn drift_lowers_what_is_read_and_a_full_pair_is_reset() {
     let rewrites = tally.pulses_up - 12 - 400;
     assert!(tally.resets > 0 && rewrites > 0, "{tally:?}");
     assert_eq!(tally.verify_reads, tally.resets + rewrites);
+}
+
+#[test]
+fn the_deviation_of_a_read_is_that_of_the_formula_at_any_time() {
+    let resolution = Resolution { noise: true, drift: true, stamp_s: 0.25, ..Resolution::bare(24, 7) };
+    let (preset, compiled) = device("pcm", &resolution);
+    let class = compiled.class().unwrap();
+    let (noise, drift) = (&preset.read_noise.as_ref().unwrap().model, &preset.drift.as_ref().unwrap().model);
+    let range = synop_device::energy::siemens_per_state(&preset, &compiled) * f64::from(1 << 24);
+    for share in [0.05, 0.1, 0.3, 0.7, 1.0] {
+        let state = compiled.state(2.0 * share, class.top());
+        for (elapsed_s, nu) in [(0.0, 0.0), (1e3, 0.0), (1e3, 0.06), (86400.0, 0.05), (1e7, 0.1)] {
+            let drifted = 25e-6 * share * drift.factor(elapsed_s, nu);
+            let expected = noise.deviation(share, elapsed_s + 20.0) * drifted / range * 131_072.0;
+            let nu = (nu * f64::from(1 << 24)) as u32;
+            let found = f64::from(class.read_deviation(state, (elapsed_s * 4.0) as u64, nu));
+            let error = (found - expected).abs();
+            assert!(error < 1.0 + 0.006 * expected, "{share} {elapsed_s} s: {found} against {expected}");
+        }
+    }
+}
+
+#[test]
+fn one_sided_pairs_take_up_pulses_only_and_survive_a_thousand_refreshes() {
+    let (_, compiled) =
+        device("pcm", &Resolution { drift: false, endurance: false, ..Resolution::bare(24, 5) });
+    let mut store = Store::new(1, 2, Pair::OneSided, Wires::default(), false);
+    let mut draws = Threefry::<13>::new(3);
+    let class = compiled.class().unwrap();
+    let (low, span) = (class.header().low as u32, (class.header().high - class.header().low) as u32);
+    let mut bar = store.crossbar(&compiled);
+    bar.reset(0, &mut draws);
+    let mut resets = 0;
+    for k in 0..50_000 {
+        let up = k % 3 != 2;
+        let before = bar.weight(0, 0);
+        bar.pulse(0, 0, if up { 1 } else { -1 }, 0, &mut draws);
+        let after = bar.weight(0, 0);
+        let [plus, minus] = [0, 1].map(|side| bar.device(0, 0, side).unwrap().0);
+        let (large, small) = (plus.max(minus), plus.min(minus));
+        assert!(large <= low + span / 4 * 3 || small <= low + span / 4, "a full pair is refreshed at once");
+        match bar.tally().resets == resets {
+            true => assert!(if up { after >= before } else { after <= before }, "{k}: {before} {after}"),
+            // Both devices were emptied and the difference was written on one, not beyond it by a whole step.
+            false => {
+                resets = bar.tally().resets;
+                let step = class.pulse(0, synop_core::device::Direction::Up, &class.nominal(), 0) >> 9;
+                assert!(
+                    (after - before).unsigned_abs() <= 2 * step,
+                    "{k}: {before} {after}, a step is {step}"
+                );
+                assert!(small < low + span / 16, "{small}");
+            }
+        }
+    }
+    let tally = *bar.tally();
+    assert!(tally.resets >= 2000 && tally.resets.is_multiple_of(2), "{tally:?}");
+    assert_eq!(tally.pulses_down, 0, "devices of one-sided pairs are only raised");
+    assert_eq!(bar.device(0, 1, 0).unwrap().1, 0, "neighbours are left alone");
 }
 
 proptest! {

@@ -1,7 +1,7 @@
 //! Synapses on memristive crossbars: a device, arrays, converters; and the array records that the core reads.
 
 use crate::image::BuildError;
-use synop_core::array::{Array, Block, Scale};
+use synop_core::array::{Array, Block, Kept, Scale};
 use synop_core::crossbar;
 use synop_core::device::{self, DeviceClass, Purpose};
 use synop_core::draw::Threefry;
@@ -15,7 +15,8 @@ pub const ENERGY_UNIT_J: f64 = 1e-18;
 /// A converter at the end of every column.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Converter {
-    /// Bits, 2 to 24: 2^bits − 1 codes, symmetric, zero among them.
+    /// Bits, 2 to 24: 2^bits − 1 codes, symmetric, zero among them. 1: a comparator, which adds `full_scale` where a sum
+    /// reaches it, else nothing.
     pub bits: u32,
     /// Where its range ends, in weights times payload: sums beyond ± this are clipped.
     pub full_scale: f64,
@@ -171,11 +172,11 @@ impl Crossbar {
             return bad("wires of negative resistance".into(), "0 Ω or more");
         }
         if let Some(c) = self.converter
-            && !((2..=24).contains(&c.bits) && c.full_scale > 0.0)
+            && !((1..=24).contains(&c.bits) && c.full_scale > 0.0)
         {
             return bad(
                 format!("a converter of {} bits to ±{}", c.bits, c.full_scale),
-                "2 to 24 bits, above 0",
+                "1 to 24 bits, above 0",
             );
         }
         if !(1..=1 << 16).contains(&self.most_pulses) {
@@ -205,7 +206,7 @@ impl Crossbar {
         ];
         let energy_shift = scale(prices.iter().copied().fold(0.0, f64::max)).shift;
         let [read_aj, up_aj, down_aj] = prices.map(|p| (p * 2f64.powi(energy_shift as i32)).round() as u32);
-        let top = self.converter.map_or(0, |c| (1u32 << (c.bits - 1)) - 1);
+        let top = self.converter.map_or(0, |c| ((1u32 << (c.bits - 1)) - 1).max(1));
         let full_scale =
             self.converter.map_or(0, |c| (c.full_scale / unit).round().clamp(1.0, 2147483647.0) as u32);
         let gain = self.converter.map_or(unit, |c| c.full_scale / f64::from(top));
@@ -228,6 +229,7 @@ impl Crossbar {
             refresh: self.refresh,
             stamp_shift: self.stamp_shift(),
             top,
+            comparator: self.converter.is_some_and(|c| c.bits == 1),
             full_scale,
             gain: scale(gain),
             weight: scale(unit),
@@ -260,7 +262,8 @@ impl Crossbar {
         let shape = array.shape();
         let large =
             || BuildError::TooLarge { what: "devices", found: shape.rows * shape.columns, expected: 1 << 27 };
-        let whole = Block::of(&shape, true, class.header().drift == 1).ok_or_else(large)?;
+        let own = Kept::by(class.header());
+        let whole = Block::of(&shape, true, own).ok_or_else(large)?;
         let mut words = vec![0u64; whole.bytes.div_ceil(8)];
         let mut scratch = vec![0u64; 2 * shape.columns];
         let bytes: &mut [u8] = bytemuck::cast_slice_mut(&mut words);
@@ -284,13 +287,14 @@ impl Crossbar {
         if self.live(learns) {
             return Ok(bytes[..whole.bytes].to_vec());
         }
-        let fixed = Block::of(&shape, false, false).ok_or_else(large)?;
+        let fixed = Block::of(&shape, false, own).ok_or_else(large)?;
         let mut kept = vec![0u8; fixed.bytes];
         let rows = 8 * shape.rows;
         kept[..rows].copy_from_slice(&bytes[whole.charge..whole.charge + rows]);
         let weights = 2 * shape.rows * shape.columns;
         kept[fixed.matrix..fixed.matrix + weights]
             .copy_from_slice(&bytes[whole.matrix..whole.matrix + weights]);
+        kept[fixed.deviations..].copy_from_slice(&bytes[whole.deviations..whole.bytes]);
         Ok(kept)
     }
 

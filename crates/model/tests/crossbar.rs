@@ -304,3 +304,128 @@ fn a_change_that_is_read_back_lands_where_it_should() {
     assert!(seen <= 0.51 && blind > 2.0 * seen, "{seen} {blind}");
     assert!(none == 0 && reads > 2 * (ROWS * COLUMNS) as u64);
 }
+
+#[test]
+fn a_columns_read_noise_has_the_variance_of_the_devices_that_are_driven() {
+    let quiet = Crossbar { resolution: Resolution::bare(24, 5), converter: None, ..bar("pcm") };
+    let resolution = Resolution { noise: true, ..Resolution::bare(24, 5) };
+    for refresh in [0, 7] {
+        let mut noisy = Crossbar { resolution, refresh, ..quiet.clone() };
+        // Programming is exact, so that both hold the same weights.
+        noisy.device.programming = None;
+        let (quiet, noisy) = [quiet.clone(), noisy]
+            .map(|mut bar| {
+                // A weight is a thousand units of the membrane.
+                bar.weight_max = 32_000;
+                bar.weights.iter_mut().for_each(|w| *w *= 300);
+                blob(&network(Synapses::Crossbar(Box::new(bar)), None))
+            })
+            .into();
+        let (mut a, mut b) = (Vec::new(), Vec::new());
+        let mut exact = Run::new(quiet.image().unwrap(), 0..1, &mut a);
+        let mut found = Run::new(noisy.image().unwrap(), 0..1, &mut b);
+        let drive = events(0);
+        let (mut square, mut sum) = ([0.0; COLUMNS], 0.0);
+        const READS: usize = 3000;
+        for _ in 0..READS {
+            for run in [&mut exact, &mut found] {
+                run.machine.rest();
+                run.machine.inject(0, &drive).unwrap();
+                run.step();
+            }
+            let pairs = exact.machine.membranes(1).iter().zip(found.machine.membranes(1));
+            for (square, (a, b)) in square.iter_mut().zip(pairs) {
+                let error = f64::from(b - a);
+                *square += error * error / READS as f64;
+                sum += error;
+            }
+        }
+        let view = found.machine.array(0).unwrap();
+        // Units of the read matrix as weights: 2^15 of them are the range, which is `weight_max` of one device.
+        let weight = 32_000.0 / 131_072.0;
+        for (j, square) in square.iter().enumerate() {
+            let variance: f64 = drive
+                .iter()
+                .map(|[row, payload]| {
+                    let deviation = view.deviations[*row as usize * COLUMNS + j];
+                    (f64::from(*payload) * f64::from(deviation) * weight).powi(2)
+                })
+                .sum();
+            assert!(variance > 1e6, "{variance}");
+            assert!((square / variance - 1.0).abs() < 0.12, "column {j}: {square} against {variance}");
+        }
+        let deviation = (square.iter().sum::<f64>() * READS as f64).sqrt();
+        assert!(sum.abs() < 4.0 * deviation, "noise has no mean: {sum} {deviation}");
+        assert!(found.machine.total(Count::CrossbarCharge) > 0);
+    }
+}
+
+#[test]
+fn a_comparator_says_which_columns_reach_it() {
+    let sums = |converter| {
+        let net = network(Synapses::Crossbar(Box::new(Crossbar { converter, ..bar("ideal") })), None);
+        let blob = blob(&net);
+        let mut arena = Vec::new();
+        let mut run = Run::new(blob.image().unwrap(), 0..1, &mut arena);
+        run.run(0..1);
+        assert_eq!(
+            run.machine.total(Count::Conversions),
+            if converter.is_some() { COLUMNS as u64 } else { 12 }
+        );
+        run.machine.membranes(1).to_vec()
+    };
+    let exact = sums(None);
+    let mut sorted = exact.clone();
+    sorted.sort_unstable();
+    let threshold = sorted[COLUMNS * 3 / 4];
+    assert!(threshold > 0, "{sorted:?}");
+    // Sums are whole weights, half a weight from the threshold.
+    let found = sums(Some(Converter { bits: 1, full_scale: f64::from(threshold) - 0.5 }));
+    let high = found.iter().copied().max().unwrap();
+    let expected: Vec<i32> = exact.iter().map(|s| if *s >= threshold { high } else { 0 }).collect();
+    assert_eq!(found, expected);
+    assert!((high - threshold).abs() <= 1 && found.contains(&0));
+}
+
+#[test]
+fn states_of_16_bits_follow_those_of_24_where_their_steps_are_dithered() {
+    let rule = "rule r { end of sample; rounding nearest; bounds -127 127; dw = 3*t }";
+    // The same pulses on states of other widths: what is left is the rounding of steps.
+    let learnt = |resolution: Resolution| {
+        let mut device = Preset::shipped("ecram-mo").expect("it ships");
+        device.reset.deviation = 0.0;
+        let bar = Crossbar {
+            resolution,
+            weights: vec![0; ROWS * COLUMNS],
+            ..Crossbar::new(device, 100, weights())
+        };
+        let mut net = network(Synapses::Crossbar(Box::new(bar.clone())), None);
+        net.rules.push(RuleSpec::parse(rule).unwrap().encode().unwrap());
+        net.projections[0].rule = Some(0);
+        if let synop_model::network::Kind::Lif(lif) = &mut net.populations[1].kind {
+            lif.targets = true;
+        }
+        let blob = blob(&net);
+        let mut arena = Vec::new();
+        let mut run = Run::new(blob.image().unwrap(), 0..1, &mut arena);
+        for _ in 0..200 {
+            for (j, t) in run.machine.targets_mut(1).iter_mut().enumerate() {
+                *t = if j % 2 == 0 { 1 } else { -1 };
+            }
+            run.step();
+            run.machine.learn_sample(&mut run.draws);
+        }
+        let states = run.machine.array(0).unwrap().states;
+        assert!(states.iter().all(|s| *s < 1 << resolution.state_bits));
+        bar.weights_of(run.machine.array(0).unwrap().matrix).unwrap()
+    };
+    let bare = |bits, dither_bits| Resolution { dither_bits, ..Resolution::bare(bits, 5) };
+    let exact = learnt(bare(24, 0));
+    let mean = |found: &[f64]| {
+        let errors = found.iter().zip(&exact).map(|(a, b)| (a - b) * b.signum());
+        errors.sum::<f64>() / exact.len() as f64
+    };
+    let (plain, dithered) = (mean(&learnt(bare(16, 0))), mean(&learnt(bare(16, 8))));
+    assert!(exact.iter().all(|w| w.abs() > 10.0), "{exact:?}");
+    assert!(dithered.abs() < 0.02 && plain.abs() > 5.0 * dithered.abs(), "{plain} {dithered}");
+}

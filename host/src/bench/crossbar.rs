@@ -209,6 +209,7 @@ pub fn pulses(label: &str, name: &str, sparse: usize, setting: &Setting) -> Resu
         stamps: &mut [],
         factors: &mut [],
         matrix: &mut matrix,
+        deviations: &mut [],
         charge: &mut charge,
         scratch: &mut scratch,
     };

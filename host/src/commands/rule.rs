@@ -39,6 +39,9 @@ pub struct Args {
     /// Memristive devices on which the rule's changes become pulses: names or files, see `synop devices`
     #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
     device: Vec<String>,
+    /// On devices, read each change back, pulse by pulse, until it is within so many weight units; else pulses are blind
+    #[arg(long, value_name = "UNITS", requires = "device")]
+    verify: Option<f64>,
     /// Times that the training samples are seen
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1000))]
     epochs: u16,
@@ -87,7 +90,14 @@ pub fn run(args: &Args, common: &Common) -> Result<(), Failure> {
         })
         .collect();
     let devices = args.device.iter().map(|name| super::devices::load(name)).collect::<Result<Vec<_>, _>>()?;
-    let study = study(&spec, &args.bits, &roundings, &devices, usize::from(args.epochs), common.seed())
+    if let Some(units) = args.verify.filter(|units| !(*units > 0.0 && *units < 32_768.0)) {
+        let failure = Failure::bad_input("not a possible tolerance").place("--verify").found(units);
+        return Err(failure
+            .expected("above 0, below 32 768")
+            .mend("set --verify to a number of weight units"));
+    }
+    let devices = (&devices[..], args.verify);
+    let study = study(&spec, &args.bits, &roundings, devices, usize::from(args.epochs), common.seed())
         .map_err(|failure| failure.file(&args.rule))?;
     let report = Report {
         schema: 1,
@@ -109,7 +119,7 @@ pub fn run(args: &Args, common: &Common) -> Result<(), Failure> {
     }
     common.print(&report, || {
         let samples = format!("{} training samples, {} held out", study.train_samples, study.samples);
-        let pulses = if devices.is_empty() { String::new() } else { pulses(&study).terminal() + "\n" };
+        let pulses = if devices.0.is_empty() { String::new() } else { pulses(&study).terminal() + "\n" };
         format!("{}\n{}\n{pulses}{samples}", spec, table.terminal())
     })
 }
@@ -153,8 +163,10 @@ fn pulses(study: &Study) -> Table {
         .number("resets")
         .quantity("write energy", "J")
         .quantity("read energy", "J")
+        .number("verify reads")
         .number("most pulses of a device")
-        .number("worn devices");
+        .number("worn devices")
+        .number("stuck devices");
     for run in &study.runs {
         let Some(d) = &run.device else { continue };
         table.push(vec![
@@ -165,8 +177,10 @@ fn pulses(study: &Study) -> Table {
             d.resets.into(),
             d.write_j.into(),
             d.read_j.into(),
+            d.verify_reads.into(),
             u64::from(d.most_pulses).into(),
             d.worn_devices.into(),
+            d.stuck_devices.into(),
         ]);
     }
     table

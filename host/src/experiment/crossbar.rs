@@ -57,8 +57,8 @@ struct Crossbars {
     columns: Whole<1, 65_535>,
     /// Resistance of the wire from cell to cell, Ω.
     wire_ohm: f64,
-    /// Bits of the converters of `all`.
-    converter_bits: Whole<2, 24>,
+    /// Bits of the converters of `all`; 1: a comparator per column.
+    converter_bits: Whole<1, 24>,
     /// Their range, as a share of the largest sum that an array can have.
     converter_range: f64,
     /// Ticks from refresh to refresh of the drop and of drift.

@@ -90,6 +90,13 @@ impl Trial<'_> {
             energy: Some(Bill::of(self.chip, &cells, &untimed)),
         });
         if let Some(devices) = devices {
+            if devices.stale_pulses > 0 {
+                report.warnings.push(
+                    "learning ended between two refreshes of the drop along wires: crossbar.stale_pulses says how many \
+                     pulses the drop does not know of, refresh_ticks how often it is found anew"
+                        .into(),
+                );
+            }
             report.more.insert("crossbar".into(), json!(devices));
         }
         report.more.insert("spikes_per_sample".into(), json!(evaluation.spikes_per_sample()));

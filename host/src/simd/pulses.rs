@@ -676,6 +676,7 @@ mod tests {
                     stamps: &mut [],
                     factors: &mut factors,
                     matrix: &mut matrix,
+                    deviations: &mut [],
                     charge: &mut charge,
                     scratch: &mut scratch,
                 };

@@ -330,6 +330,7 @@ impl<'a> Machine<'a> {
             plastic: self.plastic,
             plastic_first,
             port_arrays: self.port_arrays,
+            tick: self.tick,
             arrays: self.arrays,
         };
         for q in class.first_port..class.first_port + class.ports {
