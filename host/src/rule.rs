@@ -619,24 +619,6 @@ mod tests {
     }
 
     #[test]
-    fn verified_changes_are_counted_and_devices_die_of_their_pulses() {
-        let spec = RuleSpec::parse(&DELTA.replace("dw = e", "dw = 2^-3*e")).expect("a rule");
-        let mut device = Preset::shipped("reram-es").expect("it ships");
-        device.faults = Preset::shipped("reram-array-hfo2").expect("it ships").faults;
-        let endurance = device.endurance.as_mut().expect("it wears");
-        (endurance.median, endurance.log_deviation) = (300.0, 0.5);
-        let run = |verify| {
-            let study = study(&spec, &[], &[Rounding::Stochastic], (&[device.clone()], verify), 1, 1);
-            study.expect("runs").runs.pop().and_then(|run| run.device).expect("a device")
-        };
-        let (blind, seen) = (run(None), run(Some(4.0)));
-        assert!(blind.verify_reads == 0 && seen.verify_reads > 0, "{seen:?}");
-        assert!(blind.worn_devices > 0 && u64::from(blind.most_pulses) > 300, "{blind:?}");
-        assert!(blind.stuck_devices > 0 && blind.stuck_devices < blind.devices / 5);
-        assert_eq!(blind.stuck_devices, seen.stuck_devices);
-    }
-
-    #[test]
     fn stdp_learns_from_a_spiking_teacher() {
         let text = "rule stdp { x1: decay 0.75 add 64; y1: decay 0.75 add 64; every tick; rounding stochastic
             bounds -127 127; dw = 2^-6*x1*y0 - 2^-6*y0*40 - 2^-9*y1*x0 }";

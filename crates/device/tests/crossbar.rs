@@ -215,6 +215,37 @@ fn drift_lowers_what_is_read_and_a_full_pair_is_reset() {
 }
 
 #[test]
+fn idle_lines_are_driven_so_that_nothing_sneaks_in_a_passive_array() {
+    use synop_device::passive::{Biasing, read};
+    let (_, compiled) = device("ideal", &Resolution::bare(24, 5));
+    let mut store = Store::new(4, 4, Pair::Reference, Wires::default(), false);
+    let mut draws = Threefry::<13>::new(1);
+    let mut bar = store.crossbar(&compiled);
+    bar.reset(0, &mut draws);
+    // One cell of 1 µS among 100 µS, on states that reach to 128 µS.
+    let (volt, range) = (0.2, 128e-6);
+    let siemens = |row, column| if (row, column) == (1, 2) { 1e-6 } else { 100e-6 };
+    let cells: Vec<(usize, usize)> = (0..16).map(|k| (k / 4, k % 4)).collect();
+    for (row, column) in &cells {
+        let state = (siemens(*row, *column) / range * f64::from(1 << 24)).round() as u32;
+        bar.place(*row, *column, [state, 0], &mut draws);
+    }
+    bar.refresh(0, &mut draws);
+    let g: Vec<f64> = cells.iter().map(|(row, column)| siemens(*row, *column)).collect();
+    let mut sums = [0; 4];
+    bar.read(1, 1, &mut sums);
+    let passive = |biasing| read(&g, 4, (1, 2), volt, biasing).unwrap();
+    let grounded = passive(Biasing::Grounded);
+    let current = volt * range / 32_768.0 * f64::from(sums[2]);
+    assert!((current / grounded.sensed_a - 1.0).abs() < 1e-2, "{current} {grounded:?}");
+    let power = volt * volt * range / f64::from(1 << 24) * bar.tally().charge as f64;
+    assert!((power / grounded.power_w - 1.0).abs() < 1e-6, "{power} {grounded:?}");
+    for biasing in [Biasing::Floating, Biasing::Half, Biasing::Third] {
+        assert!(passive(biasing).sensed_a > 50.0 * current, "undriven or half driven lines sneak");
+    }
+}
+
+#[test]
 fn the_deviation_of_a_read_is_that_of_the_formula_at_any_time() {
     let resolution = Resolution { noise: true, drift: true, stamp_s: 0.25, ..Resolution::bare(24, 7) };
     let (preset, compiled) = device("pcm", &resolution);

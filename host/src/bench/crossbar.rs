@@ -180,11 +180,18 @@ fn accuracy(reads: &Reads, device: &Preset, matrix: &[i16], more: &mut Map<Strin
 }
 
 /// Pulses rows of pairs over and over, on one thread; an event is a pulse on one device. With `sparse` above 1, one in
-/// so many rows and columns of 1024 × 1024 takes three pulses a cell; else every pair of 256 × 256 takes one.
+/// so many rows and columns of 1024 × 1024 takes three pulses a cell; else every pair of 256 × 256 takes one. `Pair`
+/// says whether both devices of a pair do, or only the plus device, as in libraries whose cell is one device.
 ///
 /// # Errors
 /// The work failed: the device does not compile.
-pub fn pulses(label: &str, name: &str, sparse: usize, setting: &Setting) -> Result<Report, Failure> {
+pub fn pulses(
+    label: &str,
+    name: &str,
+    pair: Pair,
+    sparse: usize,
+    setting: &Setting,
+) -> Result<Report, Failure> {
     let n = if sparse > 1 { 1024 } else { 256 };
     let preset = Preset::shipped(name).map_err(Failure::work)?;
     let resolution = Resolution { drift: false, ..Resolution::default() };
@@ -192,14 +199,7 @@ pub fn pulses(label: &str, name: &str, sparse: usize, setting: &Setting) -> Resu
     let class = compiled.class().map_err(Failure::work)?;
     let built = build(|| Reads::new(8).network(&preset), 1)?;
     let wires = CoreWires::default();
-    let shape = Shape {
-        rows: n,
-        columns: n,
-        pair: Pair::Differential,
-        first_device: 0,
-        row_devices: 2 * n as u32,
-        wires,
-    };
+    let shape = Shape { rows: n, columns: n, pair, first_device: 0, row_devices: 2 * n as u32, wires };
     let mut draws = Threefry::<13>::new(setting.seed);
     let (mut states, mut pulses) = (vec![0u32; 2 * n * n], vec![0u32; 2 * n * n]);
     let (mut matrix, mut charge, mut scratch) = (vec![0i16; n * n], vec![0u64; n], vec![0u64; 2 * n]);

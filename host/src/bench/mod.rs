@@ -17,6 +17,7 @@ pub mod scaling;
 use std::path::PathBuf;
 
 use serde_json::{Map, Value, json};
+use synop_core::crossbar::Pair;
 use synop_core::store::Event;
 use synop_core::{Count, Image, Machine};
 use synop_model::image::{Blob, write};
@@ -188,19 +189,25 @@ pub const CASES: &[Case] = &[
         label: "XP-constant",
         about: "one pulse in every pair of a 256 × 256 crossbar, constant steps, noise and spread",
         usual: false,
-        run: |s| crossbar::pulses("XP-constant", "constant-step", 1, s),
+        run: |s| crossbar::pulses("XP-constant", "constant-step", Pair::Differential, 1, s),
+    },
+    Case {
+        label: "XP-reference",
+        about: "the same where only one device of a pair is pulsed",
+        usual: false,
+        run: |s| crossbar::pulses("XP-reference", "constant-step", Pair::Reference, 1, s),
     },
     Case {
         label: "XP-exponential",
         about: "the same, exponential steps with write noise (reram-es)",
         usual: false,
-        run: |s| crossbar::pulses("XP-exponential", "reram-es", 1, s),
+        run: |s| crossbar::pulses("XP-exponential", "reram-es", Pair::Differential, 1, s),
     },
     Case {
         label: "XP-sparse",
         about: "updates of 1 % of the rows and columns of 1024 × 1024, three constant steps a cell",
         usual: false,
-        run: |s| crossbar::pulses("XP-sparse", "constant-step", 100, s),
+        run: |s| crossbar::pulses("XP-sparse", "constant-step", Pair::Differential, 100, s),
     },
     Case {
         label: "W1-100M",

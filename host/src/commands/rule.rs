@@ -96,8 +96,8 @@ pub fn run(args: &Args, common: &Common) -> Result<(), Failure> {
             .expected("above 0, below 32 768")
             .mend("set --verify to a number of weight units"));
     }
-    let devices = (&devices[..], args.verify);
-    let study = study(&spec, &args.bits, &roundings, devices, usize::from(args.epochs), common.seed())
+    let written = (&devices[..], args.verify);
+    let study = study(&spec, &args.bits, &roundings, written, usize::from(args.epochs), common.seed())
         .map_err(|failure| failure.file(&args.rule))?;
     let report = Report {
         schema: 1,
@@ -119,7 +119,7 @@ pub fn run(args: &Args, common: &Common) -> Result<(), Failure> {
     }
     common.print(&report, || {
         let samples = format!("{} training samples, {} held out", study.train_samples, study.samples);
-        let pulses = if devices.0.is_empty() { String::new() } else { pulses(&study).terminal() + "\n" };
+        let pulses = if devices.is_empty() { String::new() } else { pulses(&study).terminal() + "\n" };
         format!("{}\n{}\n{pulses}{samples}", spec, table.terminal())
     })
 }

@@ -313,14 +313,20 @@ impl<'a> Class<'a> {
             let base = (row.number >> 1 << 3) | (address(purpose, 0) >> 1);
             _mm256_add_epi32(_mm256_set1_epi32(base as i32), _mm256_slli_epi32::<3>(place))
         };
+        let at = |time| threefry(self.key, _mm512_cvtepi64_epi32(time), block(Purpose::Pulse));
+        // A minus device that takes no pulses has bits for what reads see of it, and they stay.
+        let kept = match (self.both, self.write_sd) {
+            (false, Some(_)) => at(pulses[1])[1],
+            _ => _mm512_setzero_si512(),
+        };
         let drawn = |pulses: &[__m512i; 2]| {
-            let block = block(Purpose::Pulse);
-            let at = |time| threefry(self.key, _mm512_cvtepi64_epi32(time), block);
             let [plus, minus] = at(pulses[0]);
-            match _mm512_cmpneq_epi64_mask(pulses[0], pulses[1]) {
-                0 => [plus, minus],
-                _ => [plus, at(pulses[1])[1]],
-            }
+            let minus = match self.both {
+                true if _mm512_cmpneq_epi64_mask(pulses[0], pulses[1]) != 0 => at(pulses[1])[1],
+                true => minus,
+                false => kept,
+            };
+            [plus, minus]
         };
         let devices = match &self.spread {
             None => [self.nominal(), self.nominal()],
@@ -331,7 +337,11 @@ impl<'a> Class<'a> {
                     Some(_) => threefry(self.key, none, block(Purpose::Fault)),
                     None => own,
                 };
-                [self.devices(spread, own[0], fault[0], up), self.devices(spread, own[1], fault[1], !up)]
+                let minus = match self.both {
+                    true => self.devices(spread, own[1], fault[1], !up),
+                    false => self.nominal(),
+                };
+                [self.devices(spread, own[0], fault[0], up), minus]
             }
         };
         let mut bits = drawn(&pulses);
@@ -667,6 +677,8 @@ mod tests {
             let (mut matrix, mut charge, mut scratch) =
                 (vec![0; DEVICES / 2], vec![0; ROWS], vec![0; 2 * COLUMNS]);
             let mut factors = vec![0; factors];
+            let noisy = class.header().read_noise == 1;
+            let mut deviations = vec![0; if noisy { DEVICES / 2 } else { 0 }];
             let mut changes = Vec::new();
             let mut log = Log::default();
             for part in 0..3 {
@@ -676,7 +688,7 @@ mod tests {
                     stamps: &mut [],
                     factors: &mut factors,
                     matrix: &mut matrix,
-                    deviations: &mut [],
+                    deviations: &mut deviations,
                     charge: &mut charge,
                     scratch: &mut scratch,
                 };
@@ -740,7 +752,9 @@ mod tests {
                     };
                     let seed = (i + k) as u64 / 2;
                     let seen = alike(&preset, resolution, wires, kernels, seed);
-                    let known = !preset.spread.log_normal && preset.level_bits.is_none();
+                    let known = !preset.spread.log_normal
+                        && preset.level_bits.is_none()
+                        && preset.read_noise.is_none();
                     assert!(level < Level::Avx512 || !known || seen > 0, "{name}: the vector loop never ran");
                     if let Some(endurance) = &mut preset.endurance {
                         (endurance.median, endurance.log_deviation) = (12.0, 0.3);
