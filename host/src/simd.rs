@@ -7,7 +7,7 @@
 //!
 //! * functions with `target_feature` are called only where [`Native::detect`] has seen the feature;
 //! * vector loads and stores use pointers of slices, at offsets whose end is compared with the slice's length
-//!   just before (`tile + LANES <= n`, where `n` is the least length of all slices that the loop touches);
+//!   just before (`tile + TILE <= n`, where `n` is the least length of all slices that the loop touches);
 //! * unchecked scatter runs only after the largest target of the row was found to be below `sums.len()`;
 //! * prefetches never fault, whatever the address.
 #![allow(unsafe_code)]
@@ -284,50 +284,58 @@ mod x86 {
         }
     }
 
-    /// Rows that one pass adds: their sum fits 16 bits (16 · 128 < 2^15), and each is one stream.
-    const STREAMS: usize = 16;
-    /// Columns of one pass.
-    const LANES: usize = 64;
+    /// Two rows, and their payloads in the halves of a word.
+    type Pair<'m> = (&'m [u8], &'m [u8], i32);
+    /// Pairs of rows of 8-bit weights that one pass adds: each row is one stream.
+    const STREAMS: usize = 8;
+    /// Payloads of one pass: the sums fit 16 bits, as 255 · 128 < 2^15.
+    const PAYLOADS: i32 = 255;
+    /// Pairs of rows of 16-bit weights that one pass adds.
+    const PAIRS: usize = 32;
 
-    /// Spikes of payload 1 in batches of full rows of 8-bit weights go to `pass`; all else to the portable loop.
+    /// Full rows of 8-bit weights with payloads from 1 on go to `pass` in pairs, with the pairs that come after them;
+    /// all else to the portable loop.
     #[inline(always)]
     fn batches(
         sums: &mut [i32],
         matrix: Matrix<'_>,
         events: &[Event],
-        mut pass: impl FnMut(&mut [i32], &[&[u8]], &[&[u8]]),
+        mut pass: impl FnMut(&mut [i32], &[Pair<'_>], &[Pair<'_>]),
     ) {
         let n = sums.len();
-        if matrix.bits != 8 || n < LANES {
+        if matrix.bits != 8 {
             return store::dense(sums, matrix, events);
         }
-        let mut rows: [&[u8]; STREAMS] = [&[]; STREAMS];
-        let mut ahead: [&[u8]; STREAMS] = [&[]; STREAMS];
-        for (b, batch) in events.chunks(STREAMS).enumerate() {
-            let mut count = 0;
-            for e in batch {
+        let mut at = 0;
+        while at < events.len() {
+            let mut pairs: [Pair<'_>; STREAMS] = [(&[], &[], 0); STREAMS];
+            let (mut count, mut payloads) = (0, 0);
+            while let Some(e) = events.get(at).filter(|_| count < 2 * STREAMS) {
                 let row = matrix.row(e[0]);
-                if e[1] == 1 && row.len() >= n {
-                    rows[count] = row;
-                    count += 1;
-                } else {
+                if !(1..=PAYLOADS).contains(&e[1]) || row.len() < n {
                     store::dense(sums, matrix, std::slice::from_ref(e));
+                } else if payloads + e[1] > PAYLOADS {
+                    break;
+                } else {
+                    let pair = &mut pairs[count / 2];
+                    match count % 2 {
+                        0 => *pair = (row, row, e[1]),
+                        _ => (pair.1, pair.2) = (row, pair.2 | e[1] << 8),
+                    }
+                    count += 1;
+                    payloads += e[1];
                 }
+                at += 1;
             }
-            let next = events.get((b + 1) * STREAMS..).unwrap_or(&[]);
+            let mut ahead: [Pair<'_>; STREAMS] = [(&[], &[], 0); STREAMS];
             let mut coming = 0;
-            for (a, e) in ahead.iter_mut().zip(next.iter().take(STREAMS)) {
-                *a = matrix.row(e[0]);
+            for (pair, e) in ahead.iter_mut().zip(events.get(at..).unwrap_or(&[]).chunks(2)) {
+                (pair.0, pair.1) = (matrix.row(e[0][0]), matrix.row(e[e.len() - 1][0]));
                 coming += 1;
             }
-            pass(sums, &rows[..count], &ahead[..coming]);
+            pass(sums, &pairs[..count.div_ceil(2)], &ahead[..coming]);
         }
     }
-
-    /// Two rows of 16-bit weights, and their payloads in the halves of one word.
-    type Pair<'m> = (&'m [u8], &'m [u8], i32);
-    /// Pairs of rows that one pass adds.
-    const PAIRS: usize = 32;
 
     /// Full rows of 16-bit weights whose payload fits 16 bits go to `pass` in pairs; all else to the portable loop.
     #[inline(always)]
@@ -474,41 +482,90 @@ mod x86 {
         });
     }
 
+    /// Adds pairs of 8-bit rows times their payloads: neighbours are interleaved, so that one multiply-add serves a
+    /// column of both.
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
-    unsafe fn pass_512(sums: &mut [i32], rows: &[&[u8]], ahead: &[&[u8]]) {
-        let n = rows.iter().map(|r| r.len()).fold(sums.len(), usize::min);
+    unsafe fn pass_512(sums: &mut [i32], pairs: &[Pair<'_>], ahead: &[Pair<'_>]) {
+        const STEP: usize = 64;
+        const TILE: usize = 4 * STEP;
+        let n = pairs.iter().map(|p| p.0.len().min(p.1.len())).fold(sums.len(), usize::min);
         let mut tile = 0;
-        while tile + LANES <= n {
-            let mut low = _mm512_setzero_si512();
-            let mut high = _mm512_setzero_si512();
-            for row in rows {
-                // SAFETY: tile + 64 <= n <= row.len().
-                let w = unsafe { _mm512_loadu_si512(row.as_ptr().add(tile).cast()) };
-                low = _mm512_add_epi16(low, _mm512_cvtepi8_epi16(_mm512_castsi512_si256(w)));
-                high = _mm512_add_epi16(high, _mm512_cvtepi8_epi16(_mm512_extracti64x4_epi64::<1>(w)));
-            }
-            for row in ahead {
-                _mm_prefetch::<_MM_HINT_T0>(row.as_ptr().wrapping_add(tile).cast());
-            }
-            let quarters = [
-                _mm512_castsi512_si256(low),
-                _mm512_extracti64x4_epi64::<1>(low),
-                _mm512_castsi512_si256(high),
-                _mm512_extracti64x4_epi64::<1>(high),
-            ];
-            for (q, part) in quarters.into_iter().enumerate() {
-                // SAFETY: tile + 16 q + 16 <= tile + 64 <= n <= sums.len().
-                unsafe {
-                    let at = sums.as_mut_ptr().add(tile + 16 * q).cast();
-                    _mm512_storeu_si512(
-                        at,
-                        _mm512_add_epi32(_mm512_loadu_si512(at), _mm512_cvtepi16_epi32(part)),
-                    );
+        while tile + TILE <= n {
+            let mut acc = [_mm512_setzero_si512(); 8];
+            for (k, (a, b, payloads)) in pairs.iter().enumerate() {
+                let payloads = _mm512_set1_epi16(*payloads as i16);
+                for q in 0..4 {
+                    let at = tile + STEP * q;
+                    // SAFETY: at + 64 <= tile + TILE <= n, the least length of both rows.
+                    let (x, y) = unsafe {
+                        (
+                            _mm512_loadu_si512(a.as_ptr().add(at).cast()),
+                            _mm512_loadu_si512(b.as_ptr().add(at).cast()),
+                        )
+                    };
+                    let low = _mm512_maddubs_epi16(payloads, _mm512_unpacklo_epi8(x, y));
+                    let high = _mm512_maddubs_epi16(payloads, _mm512_unpackhi_epi8(x, y));
+                    acc[2 * q] = _mm512_add_epi16(acc[2 * q], low);
+                    acc[2 * q + 1] = _mm512_add_epi16(acc[2 * q + 1], high);
+                    if let Some((c, d, _)) = ahead.get(k) {
+                        _mm_prefetch::<_MM_HINT_T0>(c.as_ptr().wrapping_add(at).cast());
+                        _mm_prefetch::<_MM_HINT_T0>(d.as_ptr().wrapping_add(at).cast());
+                    }
                 }
             }
-            tile += LANES;
+            for q in 0..4 {
+                // SAFETY: tile + TILE <= n <= sums.len().
+                unsafe {
+                    let to = sums.as_mut_ptr().add(tile + STEP * q);
+                    widen_512(to, u64::MAX, acc[2 * q], acc[2 * q + 1]);
+                }
+            }
+            tile += TILE;
         }
-        rest(sums, rows, tile);
+        while tile < n {
+            let lanes = if n - tile >= STEP { u64::MAX } else { (1 << (n - tile)) - 1 };
+            let (mut low, mut high) = (_mm512_setzero_si512(), _mm512_setzero_si512());
+            for (a, b, payloads) in pairs {
+                let payloads = _mm512_set1_epi16(*payloads as i16);
+                // SAFETY: the mask ends at n, the least length of both rows.
+                let (x, y) = unsafe {
+                    (
+                        _mm512_maskz_loadu_epi8(lanes, a.as_ptr().add(tile).cast()),
+                        _mm512_maskz_loadu_epi8(lanes, b.as_ptr().add(tile).cast()),
+                    )
+                };
+                low = _mm512_add_epi16(low, _mm512_maddubs_epi16(payloads, _mm512_unpacklo_epi8(x, y)));
+                high = _mm512_add_epi16(high, _mm512_maddubs_epi16(payloads, _mm512_unpackhi_epi8(x, y)));
+            }
+            // SAFETY: the mask ends at n <= sums.len().
+            unsafe { widen_512(sums.as_mut_ptr().add(tile), lanes, low, high) };
+            tile += STEP;
+        }
+    }
+
+    /// Adds 64 columns of interleaved 16-bit sums to `to`.
+    ///
+    /// # Safety
+    /// There is an element at `to` for every one of `lanes`.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
+    unsafe fn widen_512(to: *mut i32, lanes: u64, low: __m512i, high: __m512i) {
+        let first = _mm512_permutex2var_epi64(low, _mm512_setr_epi64(0, 1, 8, 9, 2, 3, 10, 11), high);
+        let second = _mm512_permutex2var_epi64(low, _mm512_setr_epi64(4, 5, 12, 13, 6, 7, 14, 15), high);
+        let quarters = [
+            _mm512_castsi512_si256(first),
+            _mm512_extracti64x4_epi64::<1>(first),
+            _mm512_castsi512_si256(second),
+            _mm512_extracti64x4_epi64::<1>(second),
+        ];
+        for (q, part) in quarters.into_iter().enumerate() {
+            let (at, lanes) = (to.wrapping_add(16 * q), (lanes >> (16 * q)) as __mmask16);
+            // SAFETY: as said above.
+            unsafe {
+                let sum = _mm512_add_epi32(_mm512_maskz_loadu_epi32(lanes, at), _mm512_cvtepi16_epi32(part));
+                _mm512_mask_storeu_epi32(at, lanes, sum);
+            }
+        }
     }
 
     #[target_feature(enable = "avx2")]
@@ -523,44 +580,63 @@ mod x86 {
         });
     }
 
+    /// Adds pairs of 8-bit rows times their payloads: neighbours are interleaved, so that one multiply-add serves a
+    /// column of both.
     #[target_feature(enable = "avx2")]
-    unsafe fn pass_2(sums: &mut [i32], rows: &[&[u8]], ahead: &[&[u8]]) {
-        let n = rows.iter().map(|r| r.len()).fold(sums.len(), usize::min);
+    unsafe fn pass_2(sums: &mut [i32], pairs: &[Pair<'_>], ahead: &[Pair<'_>]) {
+        const STEP: usize = 32;
+        const TILE: usize = 2 * STEP;
+        let n = pairs.iter().map(|p| p.0.len().min(p.1.len())).fold(sums.len(), usize::min);
         let mut tile = 0;
-        while tile + LANES <= n {
+        while tile + TILE <= n {
             let mut acc = [_mm256_setzero_si256(); 4];
-            for row in rows {
-                for (q, a) in acc.iter_mut().enumerate() {
-                    // SAFETY: tile + 16 q + 16 <= tile + 64 <= n <= row.len().
-                    let w = unsafe { _mm_loadu_si128(row.as_ptr().add(tile + 16 * q).cast()) };
-                    *a = _mm256_add_epi16(*a, _mm256_cvtepi8_epi16(w));
+            for (k, (a, b, payloads)) in pairs.iter().enumerate() {
+                let payloads = _mm256_set1_epi16(*payloads as i16);
+                for q in 0..2 {
+                    let at = tile + STEP * q;
+                    // SAFETY: at + 32 <= tile + TILE <= n, the least length of both rows.
+                    let (x, y) = unsafe {
+                        (
+                            _mm256_loadu_si256(a.as_ptr().add(at).cast()),
+                            _mm256_loadu_si256(b.as_ptr().add(at).cast()),
+                        )
+                    };
+                    let low = _mm256_maddubs_epi16(payloads, _mm256_unpacklo_epi8(x, y));
+                    let high = _mm256_maddubs_epi16(payloads, _mm256_unpackhi_epi8(x, y));
+                    acc[2 * q] = _mm256_add_epi16(acc[2 * q], low);
+                    acc[2 * q + 1] = _mm256_add_epi16(acc[2 * q + 1], high);
+                }
+                if let Some((c, d, _)) = ahead.get(k) {
+                    _mm_prefetch::<_MM_HINT_T0>(c.as_ptr().wrapping_add(tile).cast());
+                    _mm_prefetch::<_MM_HINT_T0>(d.as_ptr().wrapping_add(tile).cast());
                 }
             }
-            for row in ahead {
-                _mm_prefetch::<_MM_HINT_T0>(row.as_ptr().wrapping_add(tile).cast());
-            }
-            for (q, a) in acc.into_iter().enumerate() {
-                let halves = [_mm256_castsi256_si128(a), _mm256_extracti128_si256::<1>(a)];
-                for (h, half) in halves.into_iter().enumerate() {
-                    // SAFETY: tile + 16 q + 8 h + 8 <= tile + 64 <= n <= sums.len().
+            for q in 0..2 {
+                let (low, high) = (acc[2 * q], acc[2 * q + 1]);
+                let first = _mm256_permute2x128_si256::<0x20>(low, high);
+                let second = _mm256_permute2x128_si256::<0x31>(low, high);
+                let eighths = [
+                    _mm256_castsi256_si128(first),
+                    _mm256_extracti128_si256::<1>(first),
+                    _mm256_castsi256_si128(second),
+                    _mm256_extracti128_si256::<1>(second),
+                ];
+                for (e, part) in eighths.into_iter().enumerate() {
+                    // SAFETY: tile + 32 q + 8 e + 8 <= tile + TILE <= n <= sums.len().
                     unsafe {
-                        let at: *mut __m256i = sums.as_mut_ptr().add(tile + 16 * q + 8 * h).cast();
-                        let sum = _mm256_add_epi32(_mm256_loadu_si256(at), _mm256_cvtepi16_epi32(half));
+                        let at: *mut __m256i = sums.as_mut_ptr().add(tile + STEP * q + 8 * e).cast();
+                        let sum = _mm256_add_epi32(_mm256_loadu_si256(at), _mm256_cvtepi16_epi32(part));
                         _mm256_storeu_si256(at, sum);
                     }
                 }
             }
-            tile += LANES;
+            tile += TILE;
         }
-        rest(sums, rows, tile);
-    }
-
-    /// The columns after the last full tile.
-    #[inline(always)]
-    fn rest(sums: &mut [i32], rows: &[&[u8]], from: usize) {
-        for row in rows {
-            for (s, w) in sums.iter_mut().zip(*row).skip(from) {
-                *s = s.wrapping_add(i32::from(*w as i8));
+        // The columns after the last full tile.
+        for (a, b, payloads) in pairs {
+            let (p, q) = (payloads & 0xff, payloads >> 8);
+            for (s, (x, y)) in sums.iter_mut().zip(a.iter().zip(*b)).skip(tile) {
+                *s = s.wrapping_add(p * i32::from(*x as i8) + q * i32::from(*y as i8));
             }
         }
     }
@@ -722,9 +798,61 @@ mod x86 {
         if n >= 16 { __mmask16::MAX } else { (1 << n) - 1 }
     }
 
+    /// Bit rows: bytes count how often each cell is set, then the counts times the weight are added to the sums.
     #[target_feature(enable = "avx2")]
     pub(super) unsafe fn bits_2(sums: &mut [i32], matrix: Matrix<'_>, weight: i32, events: &[Event]) {
-        store::bits(sums, matrix, weight, events);
+        const STEP: usize = 32;
+        const TILE: usize = 4 * STEP;
+        let whole = sums.len() / TILE * TILE;
+        let mut rows: [&[u8]; COUNTED] = [&[]; COUNTED];
+        for batch in events.chunks(COUNTED) {
+            for (r, e) in rows.iter_mut().zip(batch) {
+                *r = matrix.row(e[0]);
+            }
+            let rows = &rows[..batch.len()];
+            if batch.iter().any(|e| e[1] != 1) || rows.iter().any(|r| r.len() < sums.len().div_ceil(8)) {
+                store::bits(sums, matrix, weight, batch);
+                continue;
+            }
+            // Byte j of 32 takes bit j of a word that stands in every lane.
+            let byte =
+                _mm256_setr_epi64x(0, 0x0101_0101_0101_0101, 0x0202_0202_0202_0202, 0x0303_0303_0303_0303);
+            let bit = _mm256_set1_epi64x(0x8040_2010_0804_0201_u64 as i64);
+            let factor = _mm256_set1_epi32(weight);
+            for (tile, sums) in sums[..whole].chunks_exact_mut(TILE).enumerate() {
+                let mut counts = [_mm256_setzero_si256(); 4];
+                for row in rows {
+                    let cells = row[tile * TILE / 8..].first_chunk::<{ TILE / 8 }>();
+                    for (count, word) in
+                        counts.iter_mut().zip(cells.map_or(&[][..], |c| c.as_chunks::<4>().0))
+                    {
+                        let all = _mm256_shuffle_epi8(_mm256_set1_epi32(i32::from_le_bytes(*word)), byte);
+                        let set = _mm256_cmpeq_epi8(_mm256_and_si256(all, bit), bit);
+                        *count = _mm256_sub_epi8(*count, set);
+                    }
+                }
+                for (sums, count) in sums.as_chunks_mut::<STEP>().0.iter_mut().zip(counts) {
+                    let mut bytes = [0u8; STEP];
+                    // SAFETY: 32 bytes.
+                    unsafe { _mm256_storeu_si256(bytes.as_mut_ptr().cast(), count) };
+                    for (sums, bytes) in sums.as_chunks_mut::<8>().0.iter_mut().zip(bytes.as_chunks::<8>().0)
+                    {
+                        let count = _mm256_cvtepu8_epi32(_mm_set1_epi64x(i64::from_le_bytes(*bytes)));
+                        let at: *mut __m256i = sums.as_mut_ptr().cast();
+                        // SAFETY: 8 sums are 32 bytes.
+                        unsafe {
+                            let sum = _mm256_loadu_si256(at);
+                            _mm256_storeu_si256(at, _mm256_add_epi32(sum, _mm256_mullo_epi32(count, factor)));
+                        }
+                    }
+                }
+            }
+            for row in rows {
+                for (j, s) in sums.iter_mut().enumerate().skip(whole) {
+                    *s = s.wrapping_add(weight & -i32::from(row[j / 8] >> (j % 8) & 1));
+                }
+            }
+        }
     }
 
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
@@ -1169,7 +1297,7 @@ mod tests {
                 let bytes = random(case as u64, rows * stride);
                 for bits in [1, 2, 4, 8, 16] {
                     let matrix = Matrix { bytes: &bytes, stride, bits };
-                    for payloads in [&[1][..], &[1, 1, 1, -2, 3]] {
+                    for payloads in [&[1][..], &[1, 1, 1, -2, 3], &[255, 1, 128, 127, 256, 0, -1]] {
                         let events: Vec<Event> = (0..rows)
                             .filter(|i| i % 3 != 1)
                             .map(|i| [i as i32, payloads[i % payloads.len()]])

@@ -1,10 +1,10 @@
 //! One image on several threads, with the same bits as on one.
 //!
 //! Cores are the unit of threads: each worker hosts a run of them in a [`Machine`] of its own, with its own
-//! memory. A spike needs at least [`Image::least_delay`] ticks to any target, so workers run that many ticks
-//! alone, then exchange the spikes of the window and go on. One meeting per window is enough: outgoing
-//! spikes alternate between two boxes, so that nobody writes into one that may still be read. Where synapses
-//! have no delay, workers meet after every stage instead.
+//! memory. A spike needs at least the shortest delay between neurons of different workers to get there, so workers run
+//! that many ticks alone, then exchange the spikes of the window and go on. One meeting per window is enough: outgoing
+//! spikes alternate between two boxes, so that nobody writes into one that may still be read. Where synapses between
+//! workers have no delay, they meet after every stage instead.
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -128,6 +128,22 @@ impl<'a> Team<'a> {
         self.machines.first().map_or(0, Machine::tick)
     }
 
+    /// Ticks that workers run alone: the shortest delay of synapses between neurons of two of them. Inputs do not count,
+    /// as every worker has them all.
+    fn window(&self) -> u64 {
+        let worker = |piece: u32| {
+            let piece = self.image.piece(piece)?;
+            let worker = self.machines.iter().position(|m| m.hosts(piece.core))?;
+            Some((piece.kind, worker))
+        };
+        let between = |q: u32| {
+            let port = self.image.port(q)?;
+            let (from, to) = (worker(port.source)?, worker(port.target)?);
+            (from.0 != Kind::Input && from.1 != to.1).then_some(u64::from(port.delay))
+        };
+        (0..self.image.ports).filter_map(between).min().unwrap_or(LONGEST).min(LONGEST)
+    }
+
     /// Runs `ticks` ticks.
     ///
     /// # Errors
@@ -164,7 +180,7 @@ impl<'a> Team<'a> {
         }
         let meeting = Meeting::new(self.machines.len());
         let boxes: Vec<Outbox> = self.machines.iter().map(|_| Outbox::default()).collect();
-        let window = u64::from(self.image.least_delay).min(LONGEST);
+        let window = self.window();
         let mut results = vec![Ok(()); self.machines.len()];
         std::thread::scope(|scope| {
             let work = self.machines.iter_mut().zip(observers).zip(&mut results).enumerate();
@@ -341,5 +357,62 @@ impl Meeting {
                 std::thread::yield_now();
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::simd::Native;
+    use synop_model::image::write;
+    use synop_model::network::{Lif, Network, Param, Population, Rows, Synapses};
+    use synop_model::placement::{Placement, Slice};
+
+    #[test]
+    fn workers_run_alone_for_the_shortest_delay_between_them() {
+        const N: usize = 70;
+        let mut net = Network::default();
+        let input = net.add_population(Population::input("input", N, 1));
+        let lif = Lif { threshold: Param::All(20), decay: Param::q31(1 << 30), ..Lif::default() };
+        let [a, b] = ["a", "b"].map(|name| net.add_population(Population::lif(name, N, 1, lif.clone())));
+        let rows = |step: usize, weight: i16| {
+            let row = |i: usize| (0..9).map(|k| ((i + (k * k + 1) * step) % N) as u32).collect::<Vec<_>>();
+            let weighted = |mut targets: Vec<u32>| {
+                targets.sort_unstable();
+                targets.into_iter().map(|t| (t, weight)).collect()
+            };
+            let lists: Vec<Vec<_>> = (0..N).map(|i| weighted(row(i))).collect();
+            Synapses::Sparse { bits: 8, weight: 0, rows: Rows::from_lists(&lists) }
+        };
+        net.connect(input, a, 0, rows(1, 9));
+        net.connect(a, a, 1, rows(3, 2));
+        net.connect(a, b, 5, rows(5, 7));
+        net.connect(b, a, 4, rows(7, -3));
+        let slices = |of: &[usize]| of.iter().map(|p| Slice { population: *p, first: 0, count: N }).collect();
+        let placement = Placement { cores: vec![slices(&[input, a]), slices(&[b])] };
+        let blob = write(&net, &placement).unwrap();
+        let image = blob.image().unwrap();
+        let events = |tick: u64, put: &mut dyn FnMut(u32, &[Event])| {
+            let some: Vec<Event> =
+                (0..N as i32).filter(|i| (*i as u64 * 7 + tick * tick) % 11 == 0).map(|i| [i, 1]).collect();
+            put(0, &some);
+        };
+        let run = |threads: usize| {
+            let mut memory = arenas(&image, threads);
+            let mut team = Team::new(image, &mut memory).unwrap();
+            let window = team.window();
+            team.run(&Native::detect(), 203, &events).unwrap();
+            let counts: Vec<_> = (1..3)
+                .map(|p| {
+                    let host = team.host(p).unwrap();
+                    (host.spike_counts(p).to_vec(), host.membranes(p).to_vec())
+                })
+                .collect();
+            (window, counts)
+        };
+        let (one, two) = (run(1), run(2));
+        assert_eq!((one.0, two.0), (LONGEST, 4));
+        assert!(one.1[1].0.iter().sum::<i32>() > 100, "hardly fires");
+        assert_eq!(one.1, two.1);
     }
 }

@@ -99,6 +99,8 @@ pub(crate) fn active_words(piece: &Piece) -> usize {
 pub struct Plan {
     /// Run-time records of pieces and ports.
     pub records: usize,
+    /// One bit per piece: whether it may have something to do.
+    pub busy: usize,
     /// Counters.
     pub counters: usize,
     /// Active bits.
@@ -153,6 +155,7 @@ impl Plan {
         }
         Plan {
             records: (image.pieces as usize * RUN_WORDS + 2 * image.ports as usize).div_ceil(2),
+            busy: (image.pieces as usize).div_ceil(64),
             counters: image.pieces as usize * COUNTS,
             active,
             state: state.div_ceil(2),
@@ -169,6 +172,7 @@ impl Plan {
     pub fn words(&self) -> usize {
         [
             self.records,
+            self.busy,
             self.counters,
             self.active,
             self.state,

@@ -444,6 +444,18 @@ pub struct Port {
     pub delay: u32,
 }
 
+/// What a row segment needs to know of its port and the port's target: of few synapses there may be many.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Landing {
+    pub(crate) piece: u32,
+    pub(crate) count: u32,
+    pub(crate) flags: u32,
+    pub(crate) group: u32,
+    pub(crate) bits: u32,
+    pub(crate) weight: i32,
+    pub(crate) rule: u32,
+}
+
 /// Words of a segment record.
 pub const SEGMENT_WORDS: usize = 3;
 /// A piece of a sparse row: all its synapses in one port.
@@ -730,6 +742,22 @@ impl<'a> Image<'a> {
             device: word(r, 11),
             row_bound: word(r, 12),
             delay: word(r, 13),
+        })
+    }
+
+    /// Where the synapses of port `i` go.
+    #[inline]
+    pub(crate) fn landing(&self, i: u32) -> Option<Landing> {
+        let port = record(self.port_words, i, PORT_WORDS)?;
+        let piece = record(self.piece_words, word(port, 2), PIECE_WORDS)?;
+        Some(Landing {
+            piece: word(port, 2),
+            count: word(piece, 3),
+            flags: word(piece, 5),
+            group: word(port, 3),
+            bits: word(port, 4),
+            weight: word(port, 5) as i32,
+            rule: word(port, 9),
         })
     }
 

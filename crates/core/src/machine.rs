@@ -105,6 +105,8 @@ pub struct Machine<'a> {
     pub(crate) updates: u64,
     pub(crate) samples: u64,
     pub(crate) run: &'a mut [u32],
+    /// Bit p: piece p may have something to do. The others cost nothing in a tick.
+    pub(crate) busy: &'a mut [u64],
     pub(crate) port_learning: &'a mut [u32],
     pub(crate) port_arrays: &'a mut [u32],
     pub(crate) counters: &'a mut [u64],
@@ -156,6 +158,7 @@ impl<'a> Machine<'a> {
             updates: 0,
             samples: 0,
             run,
+            busy: carve(&mut rest, plan.busy).ok_or(memory)?,
             port_learning: ports,
             port_arrays,
             counters: carve(&mut rest, plan.counters).ok_or(memory)?,
@@ -252,12 +255,12 @@ impl<'a> Machine<'a> {
                 if let Some(l) = self.lengths.get_mut(first..first + slots) {
                     l.fill(0);
                 }
-                set(r, run::ALL, 1);
                 set(r, run::ARRIVED, 0);
                 set(r, run::STALE, 0);
                 if get(r, run::STATE) == NONE || piece.kind == Kind::Input && !piece.holds() {
                     continue;
                 }
+                set(r, run::ALL, u32::from(piece.kind != Kind::Input));
                 set(r, run::AWAKE, if piece.kind == Kind::Lif { piece.count } else { 0 });
             }
             let parts = Parts::of(&piece);
@@ -280,6 +283,7 @@ impl<'a> Machine<'a> {
             }
         }
         self.active.fill(u64::MAX);
+        self.busy.fill(u64::MAX);
         self.clear_touched();
         self.forget_traces();
     }
@@ -288,7 +292,7 @@ impl<'a> Machine<'a> {
         for p in 0..self.image.pieces {
             let Some(piece) = self.image.piece(p).filter(|p| self.hosts(p.core)) else { continue };
             let first = word(self.run, p as usize * RUN_WORDS + run::ACTIVE);
-            if let Some(at) = touched_at(&piece, first) {
+            if let Some(at) = touched_at(piece.count, piece.flags, first) {
                 let blocks = (piece.count as usize).div_ceil(BLOCK);
                 if let Some(words) = self.active.get_mut(at..at + blocks) {
                     words.fill(0);
@@ -300,10 +304,12 @@ impl<'a> Machine<'a> {
     /// Wakes every neuron: all will be updated in the next tick. Changes nothing else; a proof tool.
     pub fn wake_all(&mut self) {
         for p in 0..self.image.pieces {
-            if let Some(r) = run_of(self.run, p) {
+            let neurons = self.image.piece(p).is_some_and(|p| p.kind != Kind::Input && self.hosts(p.core));
+            if let Some(r) = run_of(self.run, p).filter(|_| neurons) {
                 set(r, run::ALL, 1);
             }
         }
+        self.busy.fill(u64::MAX);
     }
 
     /// The image that the machine runs.
@@ -394,17 +400,29 @@ impl<'a> Machine<'a> {
         let hosted = self.hosts(record.core);
         let before = if hosted { self.packets(piece, record) } else { 0 };
         let parts = Parts::of(record);
+        let base = word(self.run, piece as usize * RUN_WORDS + run::STATE);
+        let state = match base {
+            NONE => &mut [],
+            _ => self.state.get_mut(base as usize..).unwrap_or_default(),
+        };
+        let Some(mut ring) = Ring::of(self.run, self.lengths, self.events, piece, record, self.tick) else {
+            return;
+        };
+        wake(self.busy, piece);
+        let part = |part: u32, e: &Event| record.count as usize * part as usize + e[0] as usize;
         let mut n = 0;
         for mut event in events {
-            if hosted && record.holds() {
-                event[1] = self.hold(piece, record, &parts, event);
+            if let Some(held) = parts.v.and_then(|v| state.get_mut(part(v, &event))) {
+                // An event is the change of the value that is held.
+                let before = core::mem::replace(held, event[1]);
+                event[1] = event[1].wrapping_sub(before);
             }
             if event[1] == 0 {
                 continue;
             }
-            queue(self.run, self.lengths, self.events, piece, record, self.tick, event);
-            if hosted {
-                note_spike(self.run, self.state, piece, record, &parts, event);
+            ring.push(event);
+            if let Some(count) = state.get_mut(part(parts.spikes, &event)) {
+                *count = count.wrapping_add(1);
                 n += 1;
             }
         }
@@ -456,9 +474,10 @@ impl<'a> Machine<'a> {
             let slot = (tick % u64::from(get(r, run::SLOTS))) as usize;
             set(self.lengths, get(r, run::LENGTHS) as usize + slot, 0);
         }
-        for e in events {
-            queue(self.run, self.lengths, self.events, piece, &record, tick, *e);
+        if let Some(mut ring) = Ring::of(self.run, self.lengths, self.events, piece, &record, tick) {
+            events.iter().for_each(|e| ring.push(*e));
         }
+        wake(self.busy, piece);
         Ok(())
     }
 
@@ -526,16 +545,7 @@ impl<'a> Machine<'a> {
     /// Skips `ticks` ticks in which nothing can happen; stops at once when there is something to do.
     /// Returns the ticks skipped.
     pub fn advance(&mut self, ticks: u64) -> u64 {
-        let busy = (0..self.image.pieces).any(|p| {
-            let r = run_of(self.run, p);
-            let Some(r) = r else { return false };
-            let (first, slots) = (get(r, run::LENGTHS) as usize, get(r, run::SLOTS) as usize);
-            get(r, run::AWAKE) != 0
-                || get(r, run::ALL) != 0
-                    && get(r, run::STATE) != NONE
-                    && self.image.piece(p).is_some_and(|p| p.kind != Kind::Input)
-                || self.lengths.get(first..first + slots).is_some_and(|l| l.iter().any(|n| *n != 0))
-        });
+        let busy = (0..self.image.pieces).any(|p| self.has_work(p));
         if busy || self.has_traces() {
             return 0;
         }
@@ -543,9 +553,20 @@ impl<'a> Machine<'a> {
         ticks
     }
 
+    /// Whether a piece has events under way, or hosted neurons that may have to update.
+    fn has_work(&self, p: u32) -> bool {
+        let at = p as usize * RUN_WORDS;
+        let of = |field: usize| word(self.run, at + field);
+        let lengths = of(run::LENGTHS) as usize..(of(run::LENGTHS) + of(run::SLOTS)) as usize;
+        of(run::ALL) | of(run::AWAKE) | of(run::ARRIVED) != 0
+            || self.lengths.get(lengths).is_some_and(|l| l.iter().any(|n| *n != 0))
+    }
+
     /// Events whose delay is over.
     fn deliver_due<K: Kernels>(&mut self, kernels: &K) {
-        for p in 0..self.image.pieces {
+        let mut next = 0;
+        while let Some(p) = next_busy(self.busy, next) {
+            next = p + 1;
             let Some(piece) = self.image.piece(p) else { continue };
             for c in piece.delay_first..piece.delay_first + piece.delay_count {
                 let Some(class) = self.image.delay_class(c) else { continue };
@@ -561,7 +582,9 @@ impl<'a> Machine<'a> {
     /// segments two ahead, and in the next tick's first rows the first synapses. What stands behind these is
     /// fetched while they are read.
     fn prepare<K: Kernels>(&mut self, kernels: &K) {
-        for p in 0..self.image.pieces {
+        let mut next = 0;
+        while let Some(p) = next_busy(self.busy, next) {
+            next = p + 1;
             let Some((first, count)) = self.image.classes_of(p) else { continue };
             for c in first..first + count {
                 let Some(class) = self.image.delay_class(c) else { continue };
@@ -600,9 +623,15 @@ impl<'a> Machine<'a> {
             }
         }
         if ahead == 1 {
-            for e in events.iter().take(AHEAD) {
+            let mut left = AHEAD * FIRST_BYTES;
+            for e in events {
                 let bytes = segment_bytes(image, class, e[0] as u32, 0, 8);
-                kernels.soon(bytes.get(..FIRST_BYTES).unwrap_or(bytes));
+                let bytes = bytes.get(..FIRST_BYTES.min(left)).unwrap_or(bytes);
+                kernels.soon(bytes);
+                left = left.saturating_sub(bytes.len());
+                if left == 0 {
+                    break;
+                }
             }
         }
     }
@@ -618,6 +647,7 @@ impl<'a> Machine<'a> {
         let mut bank = Bank {
             image: &self.image,
             run: self.run,
+            busy: self.busy,
             state: self.state,
             active: self.active,
             counters: self.counters,
@@ -642,7 +672,9 @@ impl<'a> Machine<'a> {
 
     /// Updates the neurons of a stage that are not at rest, and sends their spikes.
     fn update_stage<K: Kernels, O: Observer>(&mut self, stage: u32, kernels: &K, observer: &mut O) {
-        for p in 0..self.image.pieces {
+        let mut next = 0;
+        while let Some(p) = next_busy(self.busy, next) {
+            next = p + 1;
             let Some(piece) = self.image.piece(p) else { continue };
             let held = word(self.run, p as usize * RUN_WORDS + run::MASK) & HELD != 0;
             if piece.stage != stage || held || piece.is_sequential() || !self.hosts(piece.core) {
@@ -693,7 +725,10 @@ impl<'a> Machine<'a> {
         let parts = Parts::of(piece);
         let Some(whole) = self.state.get_mut(base..base + n * parts.total as usize) else { return };
         let mut split = Split::new(whole, n, &parts);
-        let touched_first = touched_at(piece, first_active as u32);
+        let Some(mut ring) = Ring::of(self.run, self.lengths, self.events, p, piece, self.tick) else {
+            return;
+        };
+        let touched_first = touched_at(piece.count, piece.flags, first_active as u32);
         let mut touches = 0u64;
         let (mut now_awake, mut fired, mut updates, mut saturated) = (0u32, 0u64, 0u64, 0u64);
         let plain = split.remembered.is_empty() && touched_first.is_none() && !O::LOOKS;
@@ -722,7 +757,7 @@ impl<'a> Machine<'a> {
                     left &= left - 1;
                     fired += 1;
                     split.note(neuron, 1);
-                    queue(self.run, self.lengths, self.events, p, piece, self.tick, [neuron as i32, 1]);
+                    ring.push([neuron as i32, 1]);
                 }
             }
         }
@@ -767,7 +802,7 @@ impl<'a> Machine<'a> {
                 let event = [(range.start + j) as i32, payload];
                 fired += u64::from(payload.unsigned_abs());
                 split.note(range.start + j, payload);
-                queue(self.run, self.lengths, self.events, p, piece, self.tick, event);
+                ring.push(event);
                 if O::LOOKS {
                     observer.spike(self.tick, p, event[0] as u32, event[1]);
                 }
@@ -786,13 +821,21 @@ impl<'a> Machine<'a> {
         }
     }
 
-    /// Moves on to the next tick: the oldest slot of each ring becomes the new one.
+    /// Moves on to the next tick: the oldest slot of each ring becomes the new one. Pieces that are left without
+    /// work are no longer busy; their slots are all empty.
     fn end_tick(&mut self) {
         self.tick += 1;
-        for p in 0..self.image.pieces {
+        let mut next = 0;
+        while let Some(p) = next_busy(self.busy, next) {
+            next = p + 1;
             if let Some(r) = run_of(self.run, p) {
                 let slot = (self.tick % u64::from(get(r, run::SLOTS).max(1))) as usize;
                 set(self.lengths, get(r, run::LENGTHS) as usize + slot, 0);
+            }
+            if !self.has_work(p)
+                && let Some(word) = self.busy.get_mut(p as usize / 64)
+            {
+                *word &= !(1 << (p % 64));
             }
         }
     }
@@ -806,10 +849,11 @@ impl<'a> Machine<'a> {
         }
         for p in 0..self.image.pieces {
             let mask = word(self.image.phases, (phase * self.image.pieces + p) as usize);
-            let lif = self.image.piece(p).is_some_and(|p| p.kind == Kind::Lif);
-            if let Some(r) = run_of(self.run, p).filter(|r| lif || get(r, run::MASK) != mask) {
+            let Some(kind) = self.image.piece(p).map(|p| p.kind) else { continue };
+            if let Some(r) = run_of(self.run, p).filter(|r| kind == Kind::Lif || get(r, run::MASK) != mask) {
                 set(r, run::MASK, mask);
-                set(r, run::ALL, 1);
+                set(r, run::ALL, u32::from(get(r, run::STATE) != NONE && kind != Kind::Input));
+                wake(self.busy, p);
             }
         }
         true
@@ -921,9 +965,9 @@ fn v_empty() -> &'static [i32] {
 }
 
 /// First word of the touched bits of a piece whose active bits start at `active`, if it keeps any.
-pub(crate) fn touched_at(piece: &Piece, active: u32) -> Option<usize> {
-    let blocks = (piece.count as usize).div_ceil(BLOCK);
-    (piece.flags & flag::TOUCHED != 0).then_some(active as usize + blocks)
+pub(crate) fn touched_at(count: u32, flags: u32, active: u32) -> Option<usize> {
+    let blocks = (count as usize).div_ceil(BLOCK);
+    (flags & flag::TOUCHED != 0).then_some(active as usize + blocks)
 }
 
 /// Whether 32-bit arithmetic is exact in every update of a piece.
@@ -1052,6 +1096,7 @@ impl<'s> Split<'s> {
 pub(crate) struct Bank<'b, 'a> {
     pub(crate) image: &'b Image<'a>,
     pub(crate) run: &'b mut [u32],
+    pub(crate) busy: &'b mut [u64],
     pub(crate) state: &'b mut [i32],
     pub(crate) active: &'b mut [u64],
     pub(crate) counters: &'b mut [u64],
@@ -1103,28 +1148,28 @@ impl Bank<'_, '_> {
             Store::Sparse | Store::Crossbar => return,
         }
         let first = word(self.run, port.target as usize * RUN_WORDS + run::ACTIVE);
-        if let Some(at) = touched_at(&target, first) {
+        if let Some(at) = touched_at(target.count, target.flags, first) {
             touch_matrix(self.active, at, n, port.store, matrix, events);
         }
-        if let Some(r) = run_of(self.run, port.target) {
-            set(r, run::ALL, 1);
-            let before = get(r, run::ARRIVED);
-            set(r, run::ARRIVED, before.saturating_add(arrived.max(1)));
-        }
+        reach(self.run, self.busy, port.target, arrived.max(1));
         if K::COUNTS {
             let Some(row) = counters_of(self.counters, port.target) else { return };
             let one = port.store == Store::Identity;
             let nonzero: &[u32] =
                 bytemuck::try_cast_slice(held(port.nonzero as usize * 8, if one { 0 } else { rows * 4 }))
                     .unwrap_or(&[]);
-            let changes = source.kind == Kind::Binary;
-            // Sums without a branch: this loop runs beside every row that is read.
-            let (mut all, mut acs) = (0u64, 0u64);
-            for &[i, payload] in events {
-                let n = if one { u64::from(port.weight != 0) } else { u64::from(word(nonzero, i as usize)) };
-                all += n;
-                acs += if changes | (payload.unsigned_abs() == 1) { n } else { 0 };
-            }
+            let of =
+                |i: i32| if one { u64::from(port.weight != 0) } else { word(nonzero, i as usize).into() };
+            // These loops run beside every row that is read: where payloads are known, only one look-up per row.
+            let additions = source.kind == Kind::Binary || source.payload_max == 1 && !source.holds();
+            let all = events.iter().fold(0u64, |all, e| all + of(e[0]));
+            let acs = if additions {
+                all
+            } else {
+                // Sums without a branch.
+                let add = |e: &Event| if e[1].unsigned_abs() == 1 { of(e[0]) } else { 0 };
+                events.iter().fold(0u64, |acs, e| acs + add(e))
+            };
             let macs = all - acs;
             let width = if one { 1 } else { n as u64 };
             // A bit row stores only the synapses whose bit is set.
@@ -1187,9 +1232,14 @@ impl Bank<'_, '_> {
                 };
                 let row = SparseRow { targets, weights, bits: t.bits, weight: t.weight };
                 let Some(sums) = self.state.get_mut(t.sums..t.sums + t.count) else { continue };
-                let next = match events.get(n + AHEAD) {
+                let ahead = n + if seg.len < SHORT { AHEAD_OF_SHORT } else { AHEAD };
+                let next = match events.get(ahead) {
                     Some(e) => segment_bytes(image, class, e[0] as u32, nth, t.bits),
-                    None => &[],
+                    // The last rows of this round: the first of the next one.
+                    None => match events.get(ahead.saturating_sub(events.len()).min(n)) {
+                        Some(e) => segment_bytes(image, class, e[0] as u32, nth + 1, t.bits),
+                        None => &[],
+                    },
                 };
                 if let Some(e) = events.get(n + AHEAD_OF_ROWS) {
                     kernels.soon(bytemuck::cast_slice(row_words(image, class, e[0] as u32)));
@@ -1219,6 +1269,7 @@ impl Bank<'_, '_> {
                 }
             }
         }
+        wake(self.busy, t.piece);
         let Some(r) = run_of(self.run, t.piece) else { return };
         let arrived = get(r, run::ARRIVED).saturating_add(len);
         set(r, run::ARRIVED, arrived);
@@ -1237,12 +1288,13 @@ impl Bank<'_, '_> {
     }
 }
 
-/// Rows from one that is read to the one that is fetched meanwhile.
+/// Rows from one that is read to the one that is fetched meanwhile; where rows have few synapses, more of them.
 const AHEAD: usize = 2;
-
+const AHEAD_OF_SHORT: usize = 8;
+const SHORT: u32 = 128;
 /// Rows from one that is read to the one whose segments' records are fetched, and whose place is.
-const AHEAD_OF_SEGMENTS: usize = 4;
-const AHEAD_OF_ROWS: usize = 6;
+const AHEAD_OF_SEGMENTS: usize = 12;
+const AHEAD_OF_ROWS: usize = 16;
 /// Bytes of a row that are fetched a tick ahead: a processor goes on by itself.
 const FIRST_BYTES: usize = 512;
 
@@ -1315,23 +1367,26 @@ impl Default for Target {
 }
 
 impl Target {
+    #[inline]
     fn of(image: &Image<'_>, run: &[u32], number: u32) -> Target {
         let nowhere = Target { port: number, ..Target::default() };
-        let Some(port) = image.port(number) else { return nowhere };
-        let record = port.target as usize * RUN_WORDS;
+        let Some(landing) = image.landing(number) else { return nowhere };
+        let record = landing.piece as usize * RUN_WORDS;
         let base = word(run, record + run::STATE);
-        let Some(piece) = image.piece(port.target).filter(|_| base != NONE) else { return nowhere };
-        let count = piece.count as usize;
+        if base == NONE {
+            return nowhere;
+        }
+        let count = landing.count as usize;
         let active = word(run, record + run::ACTIVE);
         Target {
-            piece: port.target,
+            piece: landing.piece,
             count,
-            sums: base as usize + count * port.group as usize,
+            sums: base as usize + count * landing.group as usize,
             active: active as usize,
-            touched: touched_at(&piece, active),
-            bits: port.bits,
-            weight: port.weight,
-            rule: port.rule,
+            touched: touched_at(landing.count, landing.flags, active),
+            bits: landing.bits,
+            weight: landing.weight,
+            rule: landing.rule,
             ..nowhere
         }
     }
@@ -1384,6 +1439,36 @@ pub(crate) fn set(words: &mut [u32], i: usize, value: u32) {
     }
 }
 
+/// Notes that a piece may have something to do.
+#[inline(always)]
+pub(crate) fn wake(busy: &mut [u64], piece: u32) {
+    if let Some(word) = busy.get_mut(piece as usize / 64) {
+        *word |= 1 << (piece % 64);
+    }
+}
+
+/// Notes that events reached a piece: all of it updates in this tick.
+pub(crate) fn reach(run: &mut [u32], busy: &mut [u64], piece: u32, events: u32) {
+    wake(busy, piece);
+    if let Some(r) = run_of(run, piece) {
+        set(r, run::ALL, 1);
+        let before = get(r, run::ARRIVED);
+        set(r, run::ARRIVED, before.saturating_add(events));
+    }
+}
+
+/// The first piece from `from` on that may have something to do.
+#[inline(always)]
+fn next_busy(busy: &[u64], from: u32) -> Option<u32> {
+    let mut at = from / 64;
+    let mut left = busy.get(at as usize)? & (u64::MAX << (from % 64));
+    while left == 0 {
+        at += 1;
+        left = *busy.get(at as usize)?;
+    }
+    Some(at * 64 + left.trailing_zeros())
+}
+
 /// Events that a piece sent in a tick that its ring still holds.
 #[inline(always)]
 pub(crate) fn sent_at<'e>(
@@ -1402,28 +1487,37 @@ pub(crate) fn sent_at<'e>(
     events.get(first..first + len).unwrap_or(&[])
 }
 
-/// Appends an event to the slot of a tick. A slot has room for one event of each neuron.
-#[inline(always)]
-pub(crate) fn queue(
-    run: &[u32],
-    lengths: &mut [u32],
-    events: &mut [Event],
-    piece: u32,
-    record: &Piece,
-    tick: u64,
-    event: Event,
-) {
-    let at = piece as usize * RUN_WORDS;
-    let slots = u64::from(word(run, at + run::SLOTS).max(1));
-    let slot = if slots == 1 { 0 } else { (tick % slots) as usize };
-    let Some(len) = lengths.get_mut(word(run, at + run::LENGTHS) as usize + slot) else { return };
-    if *len >= record.count {
-        return;
+/// The slot of a tick in a piece's ring; it has room for one event of each neuron.
+struct Ring<'m> {
+    len: &'m mut u32,
+    events: &'m mut [Event],
+}
+
+impl<'m> Ring<'m> {
+    fn of(
+        run: &[u32],
+        lengths: &'m mut [u32],
+        events: &'m mut [Event],
+        piece: u32,
+        record: &Piece,
+        tick: u64,
+    ) -> Option<Ring<'m>> {
+        let at = piece as usize * RUN_WORDS;
+        let slots = u64::from(word(run, at + run::SLOTS).max(1));
+        let slot = if slots == 1 { 0 } else { (tick % slots) as usize };
+        let first = word(run, at + run::EVENTS) as usize + slot * record.count as usize;
+        Some(Ring {
+            len: lengths.get_mut(word(run, at + run::LENGTHS) as usize + slot)?,
+            events: events.get_mut(first..first + record.count as usize)?,
+        })
     }
-    let first = word(run, at + run::EVENTS) as usize + slot * record.count as usize;
-    if let Some(e) = events.get_mut(first + *len as usize) {
-        *e = event;
-        *len += 1;
+
+    #[inline(always)]
+    fn push(&mut self, event: Event) {
+        if let Some(place) = self.events.get_mut(*self.len as usize) {
+            *place = event;
+            *self.len += 1;
+        }
     }
 }
 

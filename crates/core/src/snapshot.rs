@@ -143,6 +143,7 @@ impl Machine<'_> {
             }
             rest = tail;
         }
+        self.busy.fill(u64::MAX); // the next tick finds out who is
         Ok(())
     }
 

@@ -14,7 +14,7 @@ use crate::crossbar::{Crossbar, Log, Memory};
 use crate::device::{self, DEVICES, Purpose};
 use crate::draw::{Draws, Threefry};
 use crate::image::{Image, NONE, Port, Store};
-use crate::machine::{Bank, Machine, counters_of, run_of, set, touched_at};
+use crate::machine::{Bank, Machine, counters_of, reach, touched_at};
 use crate::neuron::BLOCK;
 use crate::plasticity::{Columns, Moment, PreSide, Rule, Shape, Synapses, Tally, Targets};
 use crate::store::{Event, Kernels, Matrix};
@@ -314,13 +314,9 @@ impl Bank<'_, '_> {
         let Some(inputs) = self.state.get_mut(at..at + columns) else { return };
         array.contribute(inputs, sums);
         sums.fill(0);
-        if let Some(r) = run_of(self.run, port.target) {
-            set(r, run::ALL, 1);
-            let before = word(r, run::ARRIVED);
-            set(r, run::ARRIVED, before.saturating_add(1));
-        }
+        reach(self.run, self.busy, port.target, 1);
         let first = word(self.run, port.target as usize * RUN_WORDS + run::ACTIVE);
-        if let Some(at) = touched_at(&target, first) {
+        if let Some(at) = touched_at(target.count, target.flags, first) {
             for j in array.column_first as usize..array.column_first as usize + columns {
                 if let Some(word) = self.active.get_mut(at + j / BLOCK) {
                     *word |= 1 << (j % BLOCK);

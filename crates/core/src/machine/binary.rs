@@ -28,15 +28,6 @@ struct Spot {
 }
 
 impl<'a> Machine<'a> {
-    /// Stores a new value of an input that holds its values; returns the change.
-    pub(super) fn hold(&mut self, piece: u32, record: &Piece, parts: &Parts, event: Event) -> i32 {
-        let held = self.part_mut(piece, record, parts.v).and_then(|v| v.get_mut(event[0] as usize));
-        let Some(held) = held else { return event[1] };
-        let change = event[1].wrapping_sub(*held);
-        *held = event[1];
-        change
-    }
-
     /// Notes the orders of sequential stages.
     #[inline(never)]
     pub(super) fn lay_out_order(&mut self) {
@@ -89,7 +80,7 @@ impl<'a> Machine<'a> {
         let n = piece.count as usize;
         let parts = Parts::of(piece);
         let keep_ties = piece.flags & flag::KEEP_TIES != 0;
-        let touched_first = touched_at(piece, first_active as u32);
+        let touched_first = touched_at(piece.count, piece.flags, first_active as u32);
         let Some(whole) = self.state.get_mut(base..base + n * parts.total as usize) else { return };
         let mut split = Split::new(whole, n, &parts);
         let (mut awake, mut changes, mut touches) = (0u32, 0u64, 0u64);
@@ -287,11 +278,14 @@ impl<'a> Machine<'a> {
             && let Some(r) = run_of(self.run, p)
         {
             set(r, run::AWAKE, 1);
+            wake(self.busy, p);
         }
         let event = [local as i32, change];
         note_spike(self.run, self.state, p, &piece, &parts, event);
-        if queued {
-            queue(self.run, self.lengths, self.events, p, &piece, self.tick, event);
+        if queued && let Some(mut ring) = Ring::of(self.run, self.lengths, self.events, p, &piece, self.tick)
+        {
+            ring.push(event);
+            wake(self.busy, p);
         }
         if O::LOOKS {
             observer.updated(
@@ -324,6 +318,7 @@ impl<'a> Machine<'a> {
         let mut bank = Bank {
             image: &self.image,
             run: self.run,
+            busy: self.busy,
             state: self.state,
             active: self.active,
             counters: self.counters,
@@ -595,39 +590,6 @@ impl<'a> Machine<'a> {
             && let Some(r) = run_of(self.run, piece)
         {
             set(r, run::STALE, 1);
-        }
-    }
-}
-
-/// The slot of a tick in a piece's ring.
-struct Ring<'m> {
-    len: &'m mut u32,
-    events: &'m mut [Event],
-}
-
-impl<'m> Ring<'m> {
-    fn of(
-        run: &[u32],
-        lengths: &'m mut [u32],
-        events: &'m mut [Event],
-        piece: u32,
-        record: &Piece,
-        tick: u64,
-    ) -> Option<Ring<'m>> {
-        let at = piece as usize * RUN_WORDS;
-        let slot = (tick % u64::from(word(run, at + run::SLOTS).max(1))) as usize;
-        let first = word(run, at + run::EVENTS) as usize + slot * record.count as usize;
-        Some(Ring {
-            len: lengths.get_mut(word(run, at + run::LENGTHS) as usize + slot)?,
-            events: events.get_mut(first..first + record.count as usize)?,
-        })
-    }
-
-    #[inline(always)]
-    fn push(&mut self, event: Event) {
-        if let Some(place) = self.events.get_mut(*self.len as usize) {
-            *place = event;
-            *self.len += 1;
         }
     }
 }
