@@ -1158,17 +1158,21 @@ impl Bank<'_, '_> {
             let nonzero: &[u32] =
                 bytemuck::try_cast_slice(held(port.nonzero as usize * 8, if one { 0 } else { rows * 4 }))
                     .unwrap_or(&[]);
-            let of =
-                |i: i32| if one { u64::from(port.weight != 0) } else { word(nonzero, i as usize).into() };
-            // These loops run beside every row that is read: where payloads are known, only one look-up per row.
-            let additions = source.kind == Kind::Binary || source.payload_max == 1 && !source.holds();
-            let all = events.iter().fold(0u64, |all, e| all + of(e[0]));
-            let acs = if additions {
-                all
+            // This runs beside every row that is read. Where payloads are known, nobody looks at them.
+            let known = source.kind == Kind::Binary || source.payload_max == 1 && !source.holds();
+            let (all, acs) = if one {
+                let unit = |e: &&Event| known || e[1].unsigned_abs() == 1;
+                let of = |n: usize| n as u64 * u64::from(port.weight != 0);
+                (of(events.len()), of(events.iter().filter(unit).count()))
+            } else if known {
+                let all = kernels.tally(nonzero, events);
+                (all, all)
             } else {
                 // Sums without a branch.
-                let add = |e: &Event| if e[1].unsigned_abs() == 1 { of(e[0]) } else { 0 };
-                events.iter().fold(0u64, |acs, e| acs + add(e))
+                events.iter().fold((0u64, 0u64), |(all, acs), e| {
+                    let n = u64::from(word(nonzero, e[0] as usize));
+                    (all + n, acs + if e[1].unsigned_abs() == 1 { n } else { 0 })
+                })
             };
             let macs = all - acs;
             let width = if one { 1 } else { n as u64 };

@@ -149,6 +149,12 @@ pub trait Kernels {
         sparse(sums, row, payload);
     }
 
+    /// Sums what `counts` has for the row of each event; rows beyond it count nothing.
+    #[inline]
+    fn tally(&self, counts: &[u32], events: &[Event]) -> u64 {
+        tally(counts, events)
+    }
+
     /// Updates a block of neurons of the leaky-integrate-and-fire family.
     #[inline]
     fn lif(&self, params: &Params<'_>, state: State<'_>, spikes: &mut [i32; BLOCK]) -> Outcome {
@@ -266,6 +272,10 @@ impl<K: Kernels> Kernels for Uncounted<K> {
     #[inline]
     fn sparse(&self, sums: &mut [i32], row: SparseRow<'_>, payload: i32, next: &[u8]) {
         self.0.sparse(sums, row, payload, next);
+    }
+    #[inline]
+    fn tally(&self, counts: &[u32], events: &[Event]) -> u64 {
+        self.0.tally(counts, events)
     }
     #[inline]
     fn lif(&self, params: &Params<'_>, state: State<'_>, spikes: &mut [i32; BLOCK]) -> Outcome {
@@ -416,6 +426,12 @@ pub fn bits(sums: &mut [i32], matrix: Matrix<'_>, weight: i32, events: &[Event])
             }
         }
     }
+}
+
+/// Reference for [`Kernels::tally`].
+#[inline(always)]
+pub fn tally(counts: &[u32], events: &[Event]) -> u64 {
+    events.iter().fold(0, |sum, e| sum + counts.get(e[0] as usize).map_or(0, |n| u64::from(*n)))
 }
 
 /// Reference for [`Kernels::sparse`].
