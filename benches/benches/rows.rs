@@ -1,5 +1,5 @@
 //! The hot loops one by one, at every level of this processor: sparse rows, bit rows, neuron updates, Poisson
-//! draws, and a plastic row under a rule.
+//! draws, a plastic row under a rule, and the read of a crossbar.
 //!
 //! `cargo bench` measures; `cargo bench -- --test` runs each once.
 
@@ -10,6 +10,7 @@ use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::{RngCore, SeedableRng};
 use std::hint::black_box;
 use synop::bench::brunel::{Brunel, SMALL};
+use synop::bench::crossbar::Reads;
 use synop::bench::poisson::Poisson;
 use synop::simd::Native;
 use synop_core::store::{Event, Matrix, SparseRow};
@@ -130,9 +131,31 @@ fn plastic(c: &mut Criterion) {
     group.finish();
 }
 
+/// Reads of a 256 × 256 crossbar with converters: numbers of 8 bits on all rows, and spikes on a tenth of them.
+fn crossbar(c: &mut Criterion) {
+    let mut group = c.benchmark_group("crossbar of 256 × 256");
+    for (name, reads) in [("8-bit inputs", Reads::new(256)), ("spikes", Reads::new(256).spikes())] {
+        let net = reads.network().expect("a shipped device");
+        let blob = write(&net, &Placement::one_core(&net)).expect("fits");
+        let image = blob.image().expect("valid");
+        let mut arena = vec![0u64; image.memory(0..image.cores).words()];
+        let mut machine = Machine::new(image, &mut arena).expect("enough");
+        let (native, mut draws, inputs) = (Native::detect(), Threefry::<13>::new(1), reads.inputs());
+        let products = inputs.iter().filter(|x| **x != 0).count() * 256;
+        group.throughput(Throughput::Elements(products as u64));
+        group.bench_function(name, |b| {
+            b.iter(|| {
+                machine.drive(0, black_box(&inputs)).expect("valid");
+                machine.step(&native, &mut draws, &mut Unobserved);
+            });
+        });
+    }
+    group.finish();
+}
+
 criterion_group! {
     name = rows;
     config = Criterion::default().sample_size(20).warm_up_time(std::time::Duration::from_millis(300)).measurement_time(std::time::Duration::from_secs(1));
-    targets = sparse, bits, tick, poisson, plastic
+    targets = sparse, bits, tick, poisson, plastic, crossbar
 }
 criterion_main!(rows);

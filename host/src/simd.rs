@@ -300,40 +300,45 @@ mod x86 {
     const STREAMS: usize = 8;
     /// Payloads of one pass: the sums fit 16 bits, as 255 · 128 < 2^15.
     const PAYLOADS: i32 = 255;
+    /// The same with signs, where weights are raised by 128: 128 · 255 < 2^15. One payload is at most half of it.
+    const SIGNED: i32 = 128;
     /// Pairs of rows of 16-bit weights that one pass adds.
     const PAIRS: usize = 32;
 
-    /// Full rows of 8-bit weights with payloads from 1 on go to `pass` in pairs, with the pairs that come after them;
-    /// all else to the portable loop.
+    /// Full rows of 8-bit weights with small payloads go to `pass` in pairs, with the pairs that come after them and
+    /// whether payloads have signs; all else to the portable loop.
     #[inline(always)]
     fn batches(
         sums: &mut [i32],
         matrix: Matrix<'_>,
         events: &[Event],
-        mut pass: impl FnMut(&mut [i32], &[Pair<'_>], &[Pair<'_>]),
+        mut pass: impl FnMut(&mut [i32], &[Pair<'_>], &[Pair<'_>], bool),
     ) {
         let n = sums.len();
         if matrix.bits != 8 {
             return store::dense(sums, matrix, events);
         }
+        let signed = events.iter().fold(0, |all, e| all | e[1]) < 0;
+        let (fits, most) = if signed { (-SIGNED / 2..=SIGNED / 2, SIGNED) } else { (0..=PAYLOADS, PAYLOADS) };
         let mut at = 0;
         while at < events.len() {
             let mut pairs: [Pair<'_>; STREAMS] = [(&[], &[], 0); STREAMS];
             let (mut count, mut payloads) = (0, 0);
             while let Some(e) = events.get(at).filter(|_| count < 2 * STREAMS) {
                 let row = matrix.row(e[0]);
-                if !(1..=PAYLOADS).contains(&e[1]) || row.len() < n {
+                let payload = e[1] & 0xff;
+                if !fits.contains(&e[1]) || row.len() < n {
                     store::dense(sums, matrix, std::slice::from_ref(e));
-                } else if payloads + e[1] > PAYLOADS {
+                } else if payloads + e[1].abs() > most {
                     break;
                 } else {
                     let pair = &mut pairs[count / 2];
                     match count % 2 {
-                        0 => *pair = (row, row, e[1]),
-                        _ => (pair.1, pair.2) = (row, pair.2 | e[1] << 8),
+                        0 => *pair = (row, row, payload),
+                        _ => (pair.1, pair.2) = (row, pair.2 | payload << 8),
                     }
                     count += 1;
-                    payloads += e[1];
+                    payloads += e[1].abs();
                 }
                 at += 1;
             }
@@ -343,7 +348,7 @@ mod x86 {
                 (pair.0, pair.1) = (matrix.row(e[0][0]), matrix.row(e[e.len() - 1][0]));
                 coming += 1;
             }
-            pass(sums, &pairs[..count.div_ceil(2)], &ahead[..coming]);
+            pass(sums, &pairs[..count.div_ceil(2)], &ahead[..coming], signed);
         }
     }
 
@@ -486,22 +491,35 @@ mod x86 {
             // SAFETY: the caller has the features; a pass compares its offsets with all lengths.
             return paired(sums, matrix, events, |sums, pairs| unsafe { pairs_512(sums, pairs) });
         }
-        batches(sums, matrix, events, |sums, rows, ahead| {
-            // SAFETY: the caller has the features; `batches` gives rows of at least `sums.len()` bytes.
-            unsafe { pass_512(sums, rows, ahead) }
+        batches(sums, matrix, events, |sums, pairs, ahead, signed| {
+            // SAFETY: the caller has the features; a pass compares its offsets with all lengths.
+            unsafe {
+                match signed {
+                    false => pass_512::<false>(sums, pairs, ahead),
+                    true => pass_512::<true>(sums, pairs, ahead),
+                }
+            }
         });
     }
 
     /// Adds pairs of 8-bit rows times their payloads: neighbours are interleaved, so that one multiply-add serves a
-    /// column of both.
+    /// column of both. One factor has no sign: the payloads, or else weights raised by 128, which is taken off again.
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
-    unsafe fn pass_512(sums: &mut [i32], pairs: &[Pair<'_>], ahead: &[Pair<'_>]) {
+    unsafe fn pass_512<const SIGNED: bool>(sums: &mut [i32], pairs: &[Pair<'_>], ahead: &[Pair<'_>]) {
         const STEP: usize = 64;
         const TILE: usize = 4 * STEP;
         let n = pairs.iter().map(|p| p.0.len().min(p.1.len())).fold(sums.len(), usize::min);
+        let raise = _mm512_set1_epi8(-128);
+        let product = |payloads: __m512i, weights: __m512i| match SIGNED {
+            false => _mm512_maddubs_epi16(payloads, weights),
+            true => _mm512_maddubs_epi16(_mm512_xor_si512(weights, raise), payloads),
+        };
+        let sign = |payload: i32| if SIGNED { i32::from(payload as i8) } else { payload & 0xff };
+        let raised = pairs.iter().map(|p| sign(p.2) + sign(p.2 >> 8)).sum::<i32>() * 128;
+        let start = _mm512_set1_epi16(if SIGNED { -raised as i16 } else { 0 });
         let mut tile = 0;
         while tile + TILE <= n {
-            let mut acc = [_mm512_setzero_si512(); 8];
+            let mut acc = [start; 8];
             for (k, (a, b, payloads)) in pairs.iter().enumerate() {
                 let payloads = _mm512_set1_epi16(*payloads as i16);
                 for q in 0..4 {
@@ -513,8 +531,8 @@ mod x86 {
                             _mm512_loadu_si512(b.as_ptr().add(at).cast()),
                         )
                     };
-                    let low = _mm512_maddubs_epi16(payloads, _mm512_unpacklo_epi8(x, y));
-                    let high = _mm512_maddubs_epi16(payloads, _mm512_unpackhi_epi8(x, y));
+                    let low = product(payloads, _mm512_unpacklo_epi8(x, y));
+                    let high = product(payloads, _mm512_unpackhi_epi8(x, y));
                     acc[2 * q] = _mm512_add_epi16(acc[2 * q], low);
                     acc[2 * q + 1] = _mm512_add_epi16(acc[2 * q + 1], high);
                     if let Some((c, d, _)) = ahead.get(k) {
@@ -534,7 +552,7 @@ mod x86 {
         }
         while tile < n {
             let lanes = if n - tile >= STEP { u64::MAX } else { (1 << (n - tile)) - 1 };
-            let (mut low, mut high) = (_mm512_setzero_si512(), _mm512_setzero_si512());
+            let (mut low, mut high) = (start, start);
             for (a, b, payloads) in pairs {
                 let payloads = _mm512_set1_epi16(*payloads as i16);
                 // SAFETY: the mask ends at n, the least length of both rows.
@@ -544,8 +562,8 @@ mod x86 {
                         _mm512_maskz_loadu_epi8(lanes, b.as_ptr().add(tile).cast()),
                     )
                 };
-                low = _mm512_add_epi16(low, _mm512_maddubs_epi16(payloads, _mm512_unpacklo_epi8(x, y)));
-                high = _mm512_add_epi16(high, _mm512_maddubs_epi16(payloads, _mm512_unpackhi_epi8(x, y)));
+                low = _mm512_add_epi16(low, product(payloads, _mm512_unpacklo_epi8(x, y)));
+                high = _mm512_add_epi16(high, product(payloads, _mm512_unpackhi_epi8(x, y)));
             }
             // SAFETY: the mask ends at n <= sums.len().
             unsafe { widen_512(sums.as_mut_ptr().add(tile), lanes, low, high) };
@@ -584,22 +602,35 @@ mod x86 {
             // SAFETY: the caller has the feature; a pass compares its offsets with all lengths.
             return paired(sums, matrix, events, |sums, pairs| unsafe { pairs_2(sums, pairs) });
         }
-        batches(sums, matrix, events, |sums, rows, ahead| {
-            // SAFETY: the caller has the feature; `batches` gives rows of at least `sums.len()` bytes.
-            unsafe { pass_2(sums, rows, ahead) }
+        batches(sums, matrix, events, |sums, pairs, ahead, signed| {
+            // SAFETY: the caller has the feature; a pass compares its offsets with all lengths.
+            unsafe {
+                match signed {
+                    false => pass_2::<false>(sums, pairs, ahead),
+                    true => pass_2::<true>(sums, pairs, ahead),
+                }
+            }
         });
     }
 
     /// Adds pairs of 8-bit rows times their payloads: neighbours are interleaved, so that one multiply-add serves a
-    /// column of both.
+    /// column of both. One factor has no sign: the payloads, or else weights raised by 128, which is taken off again.
     #[target_feature(enable = "avx2")]
-    unsafe fn pass_2(sums: &mut [i32], pairs: &[Pair<'_>], ahead: &[Pair<'_>]) {
+    unsafe fn pass_2<const SIGNED: bool>(sums: &mut [i32], pairs: &[Pair<'_>], ahead: &[Pair<'_>]) {
         const STEP: usize = 32;
         const TILE: usize = 2 * STEP;
         let n = pairs.iter().map(|p| p.0.len().min(p.1.len())).fold(sums.len(), usize::min);
+        let raise = _mm256_set1_epi8(-128);
+        let product = |payloads: __m256i, weights: __m256i| match SIGNED {
+            false => _mm256_maddubs_epi16(payloads, weights),
+            true => _mm256_maddubs_epi16(_mm256_xor_si256(weights, raise), payloads),
+        };
+        let sign = |payload: i32| if SIGNED { i32::from(payload as i8) } else { payload & 0xff };
+        let raised = pairs.iter().map(|p| sign(p.2) + sign(p.2 >> 8)).sum::<i32>() * 128;
+        let start = _mm256_set1_epi16(if SIGNED { -raised as i16 } else { 0 });
         let mut tile = 0;
         while tile + TILE <= n {
-            let mut acc = [_mm256_setzero_si256(); 4];
+            let mut acc = [start; 4];
             for (k, (a, b, payloads)) in pairs.iter().enumerate() {
                 let payloads = _mm256_set1_epi16(*payloads as i16);
                 for q in 0..2 {
@@ -611,8 +642,8 @@ mod x86 {
                             _mm256_loadu_si256(b.as_ptr().add(at).cast()),
                         )
                     };
-                    let low = _mm256_maddubs_epi16(payloads, _mm256_unpacklo_epi8(x, y));
-                    let high = _mm256_maddubs_epi16(payloads, _mm256_unpackhi_epi8(x, y));
+                    let low = product(payloads, _mm256_unpacklo_epi8(x, y));
+                    let high = product(payloads, _mm256_unpackhi_epi8(x, y));
                     acc[2 * q] = _mm256_add_epi16(acc[2 * q], low);
                     acc[2 * q + 1] = _mm256_add_epi16(acc[2 * q + 1], high);
                 }
@@ -644,7 +675,7 @@ mod x86 {
         }
         // The columns after the last full tile.
         for (a, b, payloads) in pairs {
-            let (p, q) = (payloads & 0xff, payloads >> 8);
+            let (p, q) = (sign(*payloads), sign(payloads >> 8));
             for (s, (x, y)) in sums.iter_mut().zip(a.iter().zip(*b)).skip(tile) {
                 *s = s.wrapping_add(p * i32::from(*x as i8) + q * i32::from(*y as i8));
             }
@@ -881,23 +912,26 @@ mod x86 {
     pub(super) unsafe fn tally_512(counts: &[u32], events: &[Event]) -> u64 {
         let Ok(n) = i32::try_from(counts.len()) else { return store::tally(counts, events) };
         let rows = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
-        let (end, mut sums) = (_mm512_set1_epi32(n), _mm512_setzero_si512());
-        let (whole, rest) = events.as_chunks::<16>();
-        for events in whole {
-            // SAFETY: 16 events are 128 bytes; only rows below the end are looked up.
+        let (end, zero) = (_mm512_set1_epi32(n), _mm512_setzero_si512());
+        let mut sums = zero;
+        for events in events.chunks(16) {
+            let some = lanes(events.len());
+            // Words of two vectors: two per event.
+            let words = u32::MAX >> (32 - 2 * events.len());
+            // SAFETY: the masks end at the end of the events; only rows below the end are looked up.
             unsafe {
-                let at: *const __m512i = events.as_ptr().cast();
-                let (a, b) = (_mm512_loadu_si512(at), _mm512_loadu_si512(at.add(1)));
+                let at: *const i32 = events.as_ptr().cast();
+                let a = _mm512_maskz_loadu_epi32(words as __mmask16, at);
+                let b = _mm512_maskz_loadu_epi32((words >> 16) as __mmask16, at.wrapping_add(16));
                 let row = _mm512_permutex2var_epi32(a, rows, b);
-                let there = _mm512_cmplt_epu32_mask(row, end);
-                let zero = _mm512_setzero_si512();
+                let there = _mm512_mask_cmplt_epu32_mask(some, row, end);
                 let found = _mm512_mask_i32gather_epi32::<4>(zero, there, row, counts.as_ptr().cast());
                 let halves = (_mm512_castsi512_si256(found), _mm512_extracti64x4_epi64::<1>(found));
                 sums = _mm512_add_epi64(sums, _mm512_cvtepu32_epi64(halves.0));
                 sums = _mm512_add_epi64(sums, _mm512_cvtepu32_epi64(halves.1));
             }
         }
-        (_mm512_reduce_add_epi64(sums) as u64).wrapping_add(store::tally(counts, rest))
+        _mm512_reduce_add_epi64(sums) as u64
     }
 
     /// Whether all targets are below `n`.
@@ -1331,7 +1365,12 @@ mod tests {
                 let bytes = random(case as u64, rows * stride);
                 for bits in [1, 2, 4, 8, 16] {
                     let matrix = Matrix { bytes: &bytes, stride, bits };
-                    for payloads in [&[1][..], &[1, 1, 1, -2, 3], &[255, 1, 128, 127, 256, 0, -1]] {
+                    for payloads in [
+                        &[1][..],
+                        &[1, 1, 1, -2, 3],
+                        &[255, 1, 128, 127, 256, 0, 7],
+                        &[-64, 64, -2, 0, 65, -65, 1],
+                    ] {
                         let events: Vec<Event> = (0..rows)
                             .filter(|i| i % 3 != 1)
                             .map(|i| [i as i32, payloads[i % payloads.len()]])

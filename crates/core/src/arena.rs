@@ -6,7 +6,7 @@ use crate::neuron::BLOCK;
 use core::ops::Range;
 
 /// Words of the run-time record of a piece.
-pub(crate) const RUN_WORDS: usize = 12;
+pub(crate) const RUN_WORDS: usize = 13;
 
 /// Fields of the run-time record.
 pub(crate) mod run {
@@ -34,6 +34,8 @@ pub(crate) mod run {
     pub(crate) const STALE: usize = 10;
     /// First entry of its stage's order, for sequential pieces.
     pub(crate) const ORDER: usize = 11;
+    /// Destination cores of each of its neurons, or NONE where they differ.
+    pub(crate) const FANOUT: usize = 12;
 }
 
 /// Where the parts of a piece's state stand, in multiples of its neurons.

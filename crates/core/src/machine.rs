@@ -22,7 +22,7 @@ use crate::image::{
 };
 use crate::neuron::{BLOCK, Params, State, Value};
 use crate::observer::{Observer, Work};
-use crate::store::{Event, Kernels, Matrix, RUN, RunOutcome, SparseRow};
+use crate::store::{Event, Kernels, Matrix, Portable, RUN, RunOutcome, SparseRow};
 use crate::words::{bytes_at, word};
 use core::fmt;
 use core::ops::Range;
@@ -197,6 +197,9 @@ impl<'a> Machine<'a> {
             set(r, run::LENGTHS, lengths);
             set(r, run::MASK, mask);
             set(r, run::NARROW, u32::from(narrow));
+            let cores = fanout_of(&self.image, &piece);
+            let common = cores.first().copied().unwrap_or(0);
+            set(r, run::FANOUT, if cores.iter().all(|n| *n == common) { common } else { NONE });
             events += piece.count * slots;
             lengths += slots;
             if hosted {
@@ -398,7 +401,7 @@ impl<'a> Machine<'a> {
 
     fn put(&mut self, piece: u32, record: &Piece, events: impl Iterator<Item = Event>) {
         let hosted = self.hosts(record.core);
-        let before = if hosted { self.packets(piece, record) } else { 0 };
+        let before = if hosted { self.packets(piece, record, &Portable) } else { 0 };
         let parts = Parts::of(record);
         let base = word(self.run, piece as usize * RUN_WORDS + run::STATE);
         let state = match base {
@@ -426,7 +429,7 @@ impl<'a> Machine<'a> {
                 n += 1;
             }
         }
-        let packets = if hosted { self.packets(piece, record) - before } else { 0 };
+        let packets = if hosted { self.packets(piece, record, &Portable) - before } else { 0 };
         if let Some(row) = counters_of(self.counters, piece) {
             add(row, Count::InputEvents, n);
             add(row, Count::Packets, packets);
@@ -434,14 +437,12 @@ impl<'a> Machine<'a> {
     }
 
     /// Packets of the events that a piece sent in this tick.
-    fn packets(&self, piece: u32, record: &Piece) -> u64 {
-        if self.image.fanout.is_empty() {
-            return 0;
+    fn packets<K: Kernels>(&self, piece: u32, record: &Piece, kernels: &K) -> u64 {
+        let sent = sent_at(self.run, self.lengths, self.events, piece, record, self.tick);
+        match word(self.run, piece as usize * RUN_WORDS + run::FANOUT) {
+            NONE => kernels.tally(fanout_of(&self.image, record), sent),
+            cores => u64::from(cores) * sent.len() as u64,
         }
-        sent_at(self.run, self.lengths, self.events, piece, record, self.tick)
-            .iter()
-            .map(|e| u64::from(word(self.image.fanout, record.first as usize + e[0] as usize)))
-            .sum()
     }
 
     /// Events that a piece sent `age` ticks before the coming one (0: in the coming tick, for inputs already
@@ -685,12 +686,11 @@ impl<'a> Machine<'a> {
                 Kind::Lif => self.update_lif(p, &piece, kernels, observer),
                 Kind::Binary => self.update_binary(p, &piece, kernels, observer),
             }
-            let packets = self.packets(p, &piece);
-            if K::COUNTS
-                && packets != 0
-                && let Some(row) = counters_of(self.counters, p)
-            {
-                add(row, Count::Packets, packets);
+            if K::COUNTS {
+                let packets = self.packets(p, &piece, kernels);
+                if let Some(row) = counters_of(self.counters, p) {
+                    add(row, Count::Packets, packets);
+                }
             }
             if O::LOOKS {
                 observer.enters(Work::Rows);
@@ -962,6 +962,12 @@ impl<'a> Machine<'a> {
 
 fn v_empty() -> &'static [i32] {
     &[]
+}
+
+/// Destination cores of every neuron of a piece, or nothing where the image does not tell.
+fn fanout_of<'a>(image: &Image<'a>, piece: &Piece) -> &'a [u32] {
+    let first = piece.first as usize;
+    image.fanout.get(first..first + piece.count as usize).unwrap_or(&[])
 }
 
 /// First word of the touched bits of a piece whose active bits start at `active`, if it keeps any.

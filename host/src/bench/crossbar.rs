@@ -56,7 +56,8 @@ impl Reads {
         if self.spikes { 1 } else { 127 }
     }
 
-    fn inputs(&self) -> Vec<i32> {
+    /// One value per row.
+    pub fn inputs(&self) -> Vec<i32> {
         let value = |i: usize| if self.spikes { i32::from(i % 10 == 3) } else { (i * 53 % 255) as i32 - 127 };
         (0..self.size).map(value).collect()
     }
@@ -65,7 +66,15 @@ impl Reads {
         (0..self.size * self.size).map(|k| (k * 7919 % 255) as i16 - 127).collect()
     }
 
-    fn network(&self, device: &Preset) -> Network {
+    /// The network: inputs `rows`, neurons `columns` and the crossbar between them, of ideal devices.
+    ///
+    /// # Errors
+    /// The work failed: the devices do not come with the program.
+    pub fn network(&self) -> Result<Network, Failure> {
+        Ok(self.network_of(&device()?))
+    }
+
+    fn network_of(&self, device: &Preset) -> Network {
         let mut net = Network::default();
         let input = net.add_population(Population::input("rows", self.size, self.payload()));
         let lif = Lif { silent: true, stateless: true, ..Lif::default() };
@@ -93,7 +102,7 @@ fn device() -> Result<Preset, Failure> {
 /// The work failed: the network has no image, or the machine refuses its input.
 pub fn reads(label: &str, reads: &Reads, setting: &Setting) -> Result<Report, Failure> {
     let device = device()?;
-    let built = build(|| reads.network(&device), 1)?;
+    let built = build(|| reads.network_of(&device), 1)?;
     let image = image(&built)?;
     let mut arena = vec![0u64; image.memory(0..image.cores).words()];
     let state_bytes = 8 * arena.len();
@@ -197,7 +206,7 @@ pub fn pulses(
     let resolution = Resolution { drift: false, ..Resolution::default() };
     let compiled = compile(&preset, &resolution).map_err(Failure::work)?;
     let class = compiled.class().map_err(Failure::work)?;
-    let built = build(|| Reads::new(8).network(&preset), 1)?;
+    let built = build(|| Reads::new(8).network_of(&preset), 1)?;
     let wires = CoreWires::default();
     let shape = Shape { rows: n, columns: n, pair, first_device: 0, row_devices: 2 * n as u32, wires };
     let mut draws = Threefry::<13>::new(setting.seed);

@@ -133,7 +133,7 @@ impl Dense {
 }
 
 /// A rounded normal number (the sum of twelve uniform ones) within 8 bits.
-fn normal(random: &mut Xoshiro256PlusPlus) -> i16 {
+pub(super) fn normal(random: &mut Xoshiro256PlusPlus) -> i16 {
     let sum: f64 = (0..12).map(|_| (random.next_u64() >> 11) as f64 / (1u64 << 53) as f64).sum();
     ((sum - 6.0) * SPREAD).round().clamp(-127.0, 127.0) as i16
 }

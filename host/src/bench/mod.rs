@@ -12,6 +12,7 @@ pub mod crossbar;
 pub mod dense;
 pub mod microcircuit;
 pub mod poisson;
+pub mod relaxation;
 pub mod scaling;
 
 use std::path::PathBuf;
@@ -136,6 +137,12 @@ pub const CASES: &[Case] = &[
         about: "cortical microcircuit at a tenth of its size, Poisson background",
         usual: true,
         run: |s| cortical("W3", s),
+    },
+    Case {
+        label: "E1024",
+        about: "1,024 binary neurons with 8-bit couplings settle from random starts",
+        usual: true,
+        run: |s| relaxation::relaxation("E1024", s),
     },
     Case {
         label: "X256",

@@ -192,11 +192,11 @@ impl<'a> Machine<'a> {
             if piece.stage != stage || !piece.is_sequential() || !self.hosts(piece.core) {
                 continue;
             }
-            let packets = self.packets(p, &piece);
-            if K::COUNTS
-                && let Some(row) = counters_of(self.counters, p)
-            {
-                add(row, Count::Packets, packets);
+            if K::COUNTS {
+                let packets = self.packets(p, &piece, kernels);
+                if let Some(row) = counters_of(self.counters, p) {
+                    add(row, Count::Packets, packets);
+                }
             }
         }
     }
