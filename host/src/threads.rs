@@ -393,8 +393,10 @@ mod tests {
         let blob = write(&net, &placement).unwrap();
         let image = blob.image().unwrap();
         let events = |tick: u64, put: &mut dyn FnMut(u32, &[Event])| {
-            let some: Vec<Event> =
-                (0..N as i32).filter(|i| (*i as u64 * 7 + tick * tick) % 11 == 0).map(|i| [i, 1]).collect();
+            let some: Vec<Event> = (0..N as i32)
+                .filter(|i| (*i as u64 * 7 + tick * tick).is_multiple_of(11))
+                .map(|i| [i, 1])
+                .collect();
             put(0, &some);
         };
         let run = |threads: usize| {
