@@ -17,6 +17,7 @@ mod pulses;
 
 use synop_core::crossbar::{Pulsed, Pulsing};
 use synop_core::neuron::{BLOCK, Outcome, Params, State};
+use synop_core::plasticity::{self, SampleBits, TILE, TileChange, TileTally};
 use synop_core::store::{self, Event, Kernels, Lanes, Loop, Matrix, Portable, RunOutcome, SparseRow};
 
 /// What the processor can do.
@@ -197,6 +198,22 @@ impl Kernels for Native {
     }
 
     #[inline]
+    fn change_tile(
+        &self,
+        change: &TileChange,
+        pre: SampleBits,
+        posts: &[SampleBits; TILE],
+        weights: &mut [i32; TILE],
+    ) -> TileTally {
+        match self.level {
+            // SAFETY: the level says that the processor has the features.
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx512 => unsafe { x86::change_tile_512(change, pre, posts, weights) },
+            _ => plasticity::change_tile(change, pre, posts, weights),
+        }
+    }
+
+    #[inline]
     fn run<L: Loop>(&self, work: L) -> L::Output {
         match self.level {
             // SAFETY: the level says that the processor has the features.
@@ -215,6 +232,66 @@ mod x86 {
     use std::arch::x86_64::*;
     use synop_core::image::{CurrentOrder, Reset, flag};
     use synop_core::neuron::Value;
+
+    /// As [`synop_core::plasticity::change_tile`]: one lane per synapse, and a mask per count.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
+    pub(super) unsafe fn change_tile_512(
+        change: &TileChange,
+        pre: SampleBits,
+        posts: &[SampleBits; TILE],
+        weights: &mut [i32; TILE],
+    ) -> TileTally {
+        let all = |bits: u32| _mm512_set1_epi32(bits as i32);
+        // SAFETY: 16 words are 64 bytes.
+        let (post, old) = unsafe {
+            (_mm512_loadu_si512(posts.as_ptr().cast()), _mm512_loadu_si512(weights.as_ptr().cast()))
+        };
+        let same = _mm512_and_si512(post, all(pre));
+        let other = _mm512_and_si512(_mm512_rol_epi32::<16>(post), all(pre));
+        // Agreements to the lower half, differences to the upper, and one count of both.
+        let low = _mm512_and_si512(_mm512_or_si512(same, _mm512_srli_epi32::<16>(same)), all(0xffff));
+        let high = _mm512_and_si512(_mm512_or_si512(other, _mm512_slli_epi32::<16>(other)), all(0xffff_0000));
+        let v = _mm512_or_si512(low, high);
+        let v = _mm512_sub_epi32(v, _mm512_and_si512(_mm512_srli_epi32::<1>(v), all(0x5555_5555)));
+        let twos = all(0x3333_3333);
+        let v =
+            _mm512_add_epi32(_mm512_and_si512(v, twos), _mm512_and_si512(_mm512_srli_epi32::<2>(v), twos));
+        let v = _mm512_and_si512(_mm512_add_epi32(v, _mm512_srli_epi32::<4>(v)), all(0x0f0f_0f0f));
+        let v = _mm512_add_epi32(v, _mm512_srli_epi32::<8>(v));
+        let counts = all(0xff);
+        let agreement = _mm512_sub_epi32(
+            _mm512_and_si512(v, counts),
+            _mm512_and_si512(_mm512_srli_epi32::<16>(v), counts),
+        );
+        let sum = _mm512_mullo_epi32(agreement, _mm512_set1_epi32(change.mantissa));
+        let attempted = _mm512_test_epi32_mask(sum, sum);
+        if attempted == 0 {
+            return TileTally::default();
+        }
+        let shift = change.shift.min(30);
+        let half = _mm512_set1_epi32((1 << shift) >> 1);
+        let rounded = _mm512_add_epi32(_mm512_abs_epi32(sum), half);
+        let rounded = _mm512_srl_epi32(rounded, _mm_cvtsi32_si128(shift as i32));
+        let zero = _mm512_setzero_si512();
+        let step = _mm512_mask_sub_epi32(rounded, _mm512_movepi32_mask(sum), zero, rounded);
+        let moves = _mm512_test_epi32_mask(step, step);
+        let wanted = _mm512_add_epi32(old, step);
+        let bound = |b: i32| _mm512_set1_epi32(b);
+        let clamped =
+            _mm512_min_epi32(_mm512_max_epi32(wanted, bound(change.bounds.0)), bound(change.bounds.1));
+        let new = _mm512_mask_mov_epi32(old, moves, clamped);
+        // SAFETY: 16 words are 64 bytes.
+        unsafe { _mm512_storeu_si512(weights.as_mut_ptr().cast(), new) };
+        TileTally {
+            attempted: attempted.count_ones(),
+            changed: _mm512_cmpneq_epi32_mask(new, old).count_ones(),
+            saturated: _mm512_mask_cmpneq_epi32_mask(moves, new, wanted).count_ones(),
+            rounded_to_zero: (attempted & !moves).count_ones(),
+            nonzero: _mm512_test_epi32_mask(new, new).count_ones() as i32
+                - _mm512_test_epi32_mask(old, old).count_ones() as i32,
+        }
+    }
 
     /// A loop of safe code, compiled with these features.
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
@@ -1423,6 +1500,45 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn every_level_changes_weights_alike() {
+        let mut random = Xoshiro256PlusPlus::seed_from_u64(4);
+        let mut seen = TileTally::default();
+        for case in 0..4000u32 {
+            let mut below = |n: u32| (random.next_u32() % n) as i32;
+            let mantissa = [below(65_536) - 32_768, below(20) + 1][case as usize % 2];
+            let high = 1 + below(3000);
+            let change = TileChange {
+                mantissa: if mantissa == 0 { 1 } else { mantissa },
+                shift: below(31) as u32,
+                bounds: (-high, high),
+            };
+            // Each sample is positive, negative or neither.
+            let mut bits = |quiet: u32| {
+                (0..16)
+                    .fold(0, |all, k| plasticity::with_sample(all, k, [1, -1, 0][below(2 + quiet) as usize]))
+            };
+            let (pre, posts) =
+                (bits(1), std::array::from_fn(|j| if j % 3 == 0 { 0 } else { bits(j as u32 % 2) }));
+            let weights = std::array::from_fn(|_| (random.next_u32() % 6001) as i32 - 3000);
+            let mut expected = weights;
+            let tally = Portable.change_tile(&change, pre, &posts, &mut expected);
+            for level in Native::levels() {
+                let mut found = weights;
+                let native = Native::at(level).expect("listed");
+                assert_eq!(
+                    native.change_tile(&change, pre, &posts, &mut found),
+                    tally,
+                    "{level:?}, {change:?}"
+                );
+                assert_eq!(found, expected, "{level:?}, {change:?}");
+            }
+            seen.saturated += tally.saturated;
+            seen.rounded_to_zero += tally.rounded_to_zero;
+        }
+        assert!(seen.saturated > 1000 && seen.rounded_to_zero > 1000, "{seen:?}");
     }
 
     #[test]

@@ -292,6 +292,7 @@ impl Machine<'_> {
                 pre,
                 posts,
                 own_synapse: port.source == port.target && target.kind == Kind::Binary,
+                kernels,
                 draws,
                 moment: Moment { purpose: PLASTICITY.wrapping_add(port.projection), time: self.updates },
             });
@@ -548,23 +549,25 @@ impl Machine<'_> {
 }
 
 /// The rows of a port for a rule over several samples.
-struct BatchRows<'l, 'm, D> {
+struct BatchRows<'l, 'm, K, D> {
     rule: &'l Rule,
     rows: PlasticRows<'m>,
     pre: &'l [i32],
     posts: Posts<'l>,
     /// The coupling of a binary neuron to itself is not plastic.
     own_synapse: bool,
+    kernels: &'l K,
     draws: &'l mut D,
     moment: Moment,
 }
 
-impl<D: Draws> Loop for BatchRows<'_, '_, D> {
+impl<K: Kernels, D: Draws> Loop for BatchRows<'_, '_, K, D> {
     type Output = Tally;
 
     #[inline(always)]
     fn run(mut self) -> Tally {
-        let mut change = self.rule.batch(self.posts, self.rows.port.bits, self.draws, self.moment);
+        let mut change =
+            self.rule.batch(self.posts, self.rows.port.bits, (self.kernels, self.draws), self.moment);
         for (local, &bits) in self.pre.iter().enumerate().filter(|(_, bits)| **bits != 0) {
             let fixed = self.own_synapse.then_some(local as u16);
             for q in self.rows.segments(local) {

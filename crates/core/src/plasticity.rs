@@ -32,7 +32,9 @@ mod row;
 #[cfg(test)]
 mod tests;
 
-pub use batch::{MAX_SAMPLES, Posts, SampleBits, agreement, with_sample};
+pub use batch::{
+    MAX_SAMPLES, Posts, SampleBits, TILE, TileChange, TileTally, agreement, change_tile, with_sample,
+};
 pub use columns::{Columns, Marks, Post};
 pub use row::{Moment, Row, Shape, Synapses, Tally, Targets, Weights};
 

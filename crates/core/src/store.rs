@@ -7,6 +7,7 @@
 use crate::binary;
 use crate::crossbar::{Pulsed, Pulsing};
 use crate::neuron::{self, BLOCK, Outcome, Params, State};
+use crate::plasticity::{SampleBits, TILE, TileChange, TileTally, change_tile};
 
 /// An event as a row read sees it: the neuron's number in its piece, and the payload.
 pub type Event = [i32; 2];
@@ -210,6 +211,19 @@ pub trait Kernels {
         dense_lanes(sums, matrix, events, payloads);
     }
 
+    /// Changes the weights of up to sixteen synapses of one row for all samples that its neuron (`pre`) and their
+    /// targets (`posts`) remember.
+    #[inline]
+    fn change_tile(
+        &self,
+        change: &TileChange,
+        pre: SampleBits,
+        posts: &[SampleBits; TILE],
+        weights: &mut [i32; TILE],
+    ) -> TileTally {
+        change_tile(change, pre, posts, weights)
+    }
+
     /// Runs a loop: a host may have it compiled with all that its processor can do.
     #[inline]
     fn run<L: Loop>(&self, work: L) -> L::Output {
@@ -303,6 +317,16 @@ impl<K: Kernels> Kernels for Uncounted<K> {
     #[inline]
     fn dense_lanes(&self, sums: &mut [Lanes], matrix: Matrix<'_>, events: &[Event], payloads: &[Lanes]) {
         self.0.dense_lanes(sums, matrix, events, payloads);
+    }
+    #[inline]
+    fn change_tile(
+        &self,
+        change: &TileChange,
+        pre: SampleBits,
+        posts: &[SampleBits; TILE],
+        weights: &mut [i32; TILE],
+    ) -> TileTally {
+        self.0.change_tile(change, pre, posts, weights)
     }
     #[inline]
     fn run<L: Loop>(&self, work: L) -> L::Output {

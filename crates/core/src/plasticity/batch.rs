@@ -7,6 +7,7 @@
 use super::row::{Moment, Row, Tally, Targets, Weights, limits, spread};
 use super::{Exponents, Rounding, Rule, Variable};
 use crate::draw::Draws;
+use crate::store::Kernels;
 
 /// Most samples of a batch.
 pub const MAX_SAMPLES: u32 = 16;
@@ -54,13 +55,13 @@ pub struct Posts<'a> {
 
 impl Rule {
     /// The rule on rows whose columns remember `posts`, for all samples at once. `bits` are those of a weight.
-    pub(crate) fn batch<'a, D: Draws>(
+    pub(crate) fn batch<'a, K: Kernels, D: Draws>(
         &'a self,
         posts: Posts<'a>,
         bits: u32,
-        draws: &'a mut D,
+        (kernels, draws): (&'a K, &'a mut D),
         moment: Moment,
-    ) -> BatchChange<'a, D> {
+    ) -> BatchChange<'a, K, D> {
         let limits = limits(bits);
         let low = self.min.max(limits.0).min(limits.1);
         BatchChange {
@@ -70,8 +71,7 @@ impl Rule {
             posts,
             bounds: (low, self.max.min(limits.1).max(low)),
             signs: limits == (-1, 1),
-            pre: 0,
-            first_draw: 0,
+            kernels,
             draws,
             moment,
             tally: Tally::default(),
@@ -127,25 +127,114 @@ impl Cells for Weights<'_> {
 }
 
 /// Synapses that are worked on at once.
-const TILE: usize = 16;
+pub const TILE: usize = 16;
+
+/// What a rule that rounds to nearest does to the synapses of a row.
+#[derive(Clone, Copy, Debug)]
+pub struct TileChange {
+    /// A change is `round(mantissa · 2^-shift · agreement)`; |mantissa| < 2^15, not 0.
+    pub mantissa: i32,
+    /// At most 30, beyond which all rounds to zero.
+    pub shift: u32,
+    /// Least and greatest weight.
+    pub bounds: (i32, i32),
+}
+
+/// What became of a tile.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TileTally {
+    /// Synapses whose exact change was not zero.
+    pub attempted: u32,
+    /// Weights that have another value than before.
+    pub changed: u32,
+    /// Changes that a bound cut short.
+    pub saturated: u32,
+    /// Changes that rounding made zero.
+    pub rounded_to_zero: u32,
+    /// Non-zero weights after, minus before.
+    pub nonzero: i32,
+}
+
+/// Reference for [`Kernels::change_tile`](crate::store::Kernels::change_tile).
+#[inline(always)]
+pub fn change_tile(
+    change: &TileChange,
+    pre: SampleBits,
+    posts: &[SampleBits; TILE],
+    weights: &mut [i32; TILE],
+) -> TileTally {
+    let sums = sums(change.mantissa, pre, posts);
+    if sums.iter().fold(0, |any, s| any | s) == 0 {
+        return TileTally::default();
+    }
+    let shift = change.shift.min(30);
+    let half = (1i32 << shift) >> 1;
+    let mut steps = sums;
+    for step in &mut steps {
+        let rounded = (step.abs() + half) >> shift;
+        *step = if *step < 0 { -rounded } else { rounded };
+    }
+    moved(weights, &sums, &steps, change.bounds, false)
+}
+
+/// The exact changes of a tile, in parts of 2^shift.
+#[inline(always)]
+fn sums(mantissa: i32, pre: SampleBits, posts: &[SampleBits; TILE]) -> [i32; TILE] {
+    let mut sums = [0; TILE];
+    for (sum, post) in sums.iter_mut().zip(posts) {
+        *sum = mantissa * agreement(pre, *post);
+    }
+    sums
+}
+
+/// Moves the weights of a tile by clamped steps. Weights that are `signs` cannot be zero: they stay.
+#[inline(always)]
+fn moved(
+    weights: &mut [i32; TILE],
+    sums: &[i32; TILE],
+    steps: &[i32; TILE],
+    bounds: (i32, i32),
+    signs: bool,
+) -> TileTally {
+    let old = *weights;
+    // Five counts of a tile in one sum: none of them is above 32.
+    let mut marks = 0;
+    for (((weight, old), sum), step) in weights.iter_mut().zip(old).zip(sums).zip(steps) {
+        let clamped = (old + step).clamp(bounds.0, bounds.1);
+        let kept = if signs && clamped == 0 { old } else { clamped };
+        let new = if *step == 0 { old } else { kept };
+        *weight = new;
+        marks += i32::from(*sum != 0)
+            + (i32::from(new != old) << 6)
+            + (i32::from(*step != 0 && new != old + step) << 12)
+            + (i32::from(*sum != 0 && *step == 0) << 18)
+            + ((1 + i32::from(new != 0) - i32::from(old != 0)) << 24);
+    }
+    let count = |field: u32| (marks >> (6 * field) & 63) as u32;
+    TileTally {
+        attempted: count(0),
+        changed: count(1),
+        saturated: count(2),
+        rounded_to_zero: count(3),
+        nonzero: count(4) as i32 - TILE as i32,
+    }
+}
 
 /// A rule at work on the rows of a port.
-pub(crate) struct BatchChange<'a, D> {
+pub(crate) struct BatchChange<'a, K, D> {
     rounding: Rounding,
     mantissa: i32,
     shift: u32,
     posts: Posts<'a>,
     bounds: (i32, i32),
     signs: bool,
-    /// Of the row.
-    pre: SampleBits,
-    first_draw: u32,
+    kernels: &'a K,
     draws: &'a mut D,
     moment: Moment,
     tally: Tally,
 }
 
-impl<D: Draws> BatchChange<'_, D> {
+impl<K: Kernels, D: Draws> BatchChange<'_, K, D> {
     /// What has been done to all rows.
     pub(crate) fn tally(self) -> Tally {
         self.tally
@@ -156,15 +245,15 @@ impl<D: Draws> BatchChange<'_, D> {
     /// of its weights are not zero.
     #[inline(always)]
     pub(crate) fn update(&mut self, pre: SampleBits, fixed: Option<u16>, row: &mut Row<'_>) -> i64 {
-        (self.pre, self.first_draw) = (pre, row.first_draw);
         let before = self.tally.nonzero;
         let (columns, from) = match row.targets {
             Targets::Listed(list) => (list, None),
             Targets::From(first) => (self.posts.listed, Some(first)),
         };
+        let at = (pre, fixed, row.first_draw);
         match &mut row.weights {
-            Weights::Sixteen(weights) => self.row(columns, from, fixed, &mut **weights),
-            weights => self.row(columns, from, fixed, weights),
+            Weights::Sixteen(weights) => self.row(at, columns, from, &mut **weights),
+            weights => self.row(at, columns, from, weights),
         }
         self.tally.nonzero - before
     }
@@ -174,9 +263,9 @@ impl<D: Draws> BatchChange<'_, D> {
     #[inline(always)]
     fn row<C: Cells + ?Sized>(
         &mut self,
+        (pre, fixed, first_draw): (SampleBits, Option<u16>, u32),
         columns: &[u16],
         from: Option<usize>,
-        fixed: Option<u16>,
         weights: &mut C,
     ) {
         let bits = self.posts.bits;
@@ -186,19 +275,12 @@ impl<D: Draws> BatchChange<'_, D> {
                 let bits = bits.get(usize::from(*column)).copied().unwrap_or(0);
                 *post = if fixed == Some(*column) { 0 } else { bits };
             }
-            let (pre, mantissa) = (self.pre, self.mantissa);
-            let mut sums = [0; TILE];
-            for (sum, post) in sums.iter_mut().zip(posts) {
-                *sum = mantissa * agreement(pre, post);
-            }
-            if sums.iter().fold(0, |any, s| any | s) == 0 {
-                continue;
-            }
+            let mut tile = [0; TILE];
             let span = if from.is_none() { weights.span(t * TILE, columns.len()) } else { None };
             if let Some(span) = span {
-                match <&mut [i16; TILE]>::try_from(&mut *span) {
-                    Ok(tile) => self.change(tile, sums, columns),
-                    Err(_) => self.change(span, sums, columns),
+                load(span, &mut tile);
+                if self.tile(pre, &posts, &mut tile, columns, first_draw) {
+                    store(span, &tile);
                 }
                 continue;
             }
@@ -206,73 +288,71 @@ impl<D: Draws> BatchChange<'_, D> {
                 Some(first) => usize::from(column).wrapping_sub(first),
                 None => t * TILE + n,
             };
-            let mut old = [0; TILE];
-            for ((n, column), (old, sum)) in columns.iter().enumerate().zip(old.iter_mut().zip(&mut sums)) {
+            for ((n, column), (weight, post)) in
+                columns.iter().enumerate().zip(tile.iter_mut().zip(&mut posts))
+            {
                 match weights.get(place(n, *column)) {
-                    Some(weight) => *old = weight,
-                    None => *sum = 0,
+                    Some(w) => *weight = w,
+                    None => *post = 0,
                 }
             }
-            let new = self.changed(old, sums, columns);
-            for ((n, column), new) in columns.iter().enumerate().zip(new) {
-                weights.set(place(n, *column), new);
+            if self.tile(pre, &posts, &mut tile, columns, first_draw) {
+                for ((n, column), new) in columns.iter().enumerate().zip(tile) {
+                    weights.set(place(n, *column), new);
+                }
             }
         }
     }
 
-    /// Changes weights that lie in their own places.
+    /// Changes the weights of a tile; says whether any may have changed.
     #[inline(always)]
-    #[allow(clippy::cast_possible_truncation)] // bounds are within 16 bits
-    fn change(&mut self, span: &mut [i16], sums: [i32; TILE], columns: &[u16]) {
-        let mut old = [0; TILE];
-        for (old, weight) in old.iter_mut().zip(&*span) {
-            *old = i32::from(*weight);
-        }
-        let new = self.changed(old, sums, columns);
-        for (weight, new) in span.iter_mut().zip(new) {
-            *weight = new as i16;
-        }
-    }
-
-    /// The weights of a tile after their changes.
-    #[inline(always)]
-    fn changed(&mut self, old: [i32; TILE], sums: [i32; TILE], columns: &[u16]) -> [i32; TILE] {
-        let steps = if self.rounding == Rounding::Nearest {
-            self.round_to_nearest(sums)
+    fn tile(
+        &mut self,
+        pre: SampleBits,
+        posts: &[SampleBits; TILE],
+        weights: &mut [i32; TILE],
+        columns: &[u16],
+        first_draw: u32,
+    ) -> bool {
+        let tally = if self.rounding == Rounding::Nearest && !self.signs {
+            let change =
+                TileChange { mantissa: self.mantissa, shift: self.shift.min(30), bounds: self.bounds };
+            self.kernels.change_tile(&change, pre, posts, weights)
         } else {
-            self.round_all(sums, columns)
+            self.change_by_draws(pre, posts, weights, columns, first_draw)
         };
-        self.moved(old, sums, steps)
+        self.tally.attempted += u64::from(tally.attempted);
+        self.tally.changed += u64::from(tally.changed);
+        self.tally.saturated += u64::from(tally.saturated);
+        self.tally.rounded_to_zero += u64::from(tally.rounded_to_zero);
+        self.tally.nonzero += i64::from(tally.nonzero);
+        tally.changed != 0
     }
 
-    /// The changes of a tile, rounded to nearest, half away from zero.
-    #[inline(always)]
-    fn round_to_nearest(&self, sums: [i32; TILE]) -> [i32; TILE] {
-        // |sum| < 2^20: beyond a shift of 21 all rounds to zero.
-        let shift = self.shift.min(30);
-        let half = (1i32 << shift) >> 1;
-        let mut steps = sums;
-        for step in &mut steps {
-            let rounded = (step.abs() + half) >> shift;
-            *step = if *step < 0 { -rounded } else { rounded };
-        }
-        steps
-    }
-
-    /// The changes of a tile, rounded by draws.
-    fn round_all(&mut self, sums: [i32; TILE], columns: &[u16]) -> [i32; TILE] {
-        let mut steps = [0; TILE];
+    /// As [`change_tile`] where rounding draws, or weights are signs.
+    fn change_by_draws(
+        &mut self,
+        pre: SampleBits,
+        posts: &[SampleBits; TILE],
+        weights: &mut [i32; TILE],
+        columns: &[u16],
+        first_draw: u32,
+    ) -> TileTally {
+        let sums = sums(self.mantissa, pre, posts);
+        let (mut steps, mut zero) = ([0; TILE], 0);
         for ((step, sum), column) in steps.iter_mut().zip(sums).zip(columns).filter(|((_, sum), _)| *sum != 0)
         {
-            *step = self.round(sum, *column);
+            let rounded = self.round(sum, first_draw.wrapping_add(u32::from(*column)));
+            // A closed gate is no zero.
+            zero += u32::from(rounded.is_some_and(|step| step == 0));
+            *step = rounded.unwrap_or(0);
         }
-        steps
+        TileTally { rounded_to_zero: zero, ..moved(weights, &sums, &steps, self.bounds, self.signs) }
     }
 
-    /// The change of a synapse, rounded by a draw.
-    fn round(&mut self, sum: i32, column: u16) -> i32 {
+    /// A change, rounded; none where the gate is closed.
+    fn round(&mut self, sum: i32, address: u32) -> Option<i32> {
         let shift = self.shift;
-        let address = self.first_draw.wrapping_add(u32::from(column));
         let magnitude = u64::from(sum.unsigned_abs());
         let fraction = magnitude & ((1u64 << shift) - 1);
         let addend = match self.rounding {
@@ -284,46 +364,33 @@ impl<D: Draws> BatchChange<'_, D> {
             Rounding::Nearest | Rounding::Gate(_) => (1u64 << shift) >> 1,
         };
         let rounded = ((magnitude + addend) >> shift) as i32;
-        if rounded == 0 {
-            self.tally.rounded_to_zero += 1;
-        } else if let Rounding::Gate(probability) = self.rounding {
+        if let (Rounding::Gate(probability), true) = (self.rounding, rounded != 0) {
             self.tally.draws += 1;
             let draw = self.draws.draw(self.moment.purpose, self.moment.time, address);
             if draw >> 16 >= u32::from(probability) {
-                return 0;
+                return None;
             }
         }
-        if sum < 0 { -rounded } else { rounded }
+        Some(if sum < 0 { -rounded } else { rounded })
     }
+}
 
-    /// The clamped weights after the steps of a tile, counted.
-    #[inline(always)]
-    fn moved(&mut self, old: [i32; TILE], sums: [i32; TILE], steps: [i32; TILE]) -> [i32; TILE] {
-        let (bounds, signs) = (self.bounds, self.signs);
-        let mut new = old;
-        for ((new, old), step) in new.iter_mut().zip(old).zip(steps) {
-            let clamped = (old + step).clamp(bounds.0, bounds.1);
-            let kept = if signs && clamped == 0 { old } else { clamped };
-            *new = if step == 0 { old } else { kept };
-        }
-        // Five counts of a tile in one sum: none of them is above 32.
-        let mut marks = [0; TILE];
-        for ((((mark, new), old), sum), step) in marks.iter_mut().zip(new).zip(old).zip(sums).zip(steps) {
-            *mark = i32::from(sum != 0)
-                + (i32::from(new != old) << 6)
-                + (i32::from(step != 0 && new != old + step) << 12)
-                + (i32::from(sum != 0 && step == 0) << 18)
-                + ((1 + i32::from(new != 0) - i32::from(old != 0)) << 24);
-        }
-        let marks: i32 = marks.iter().sum();
-        let count = |field: u32| (marks >> (6 * field) & 63) as u64;
-        self.tally.attempted += count(0);
-        self.tally.changed += count(1);
-        self.tally.saturated += count(2);
-        // Rounding by draws counts its own zeros: a closed gate is none.
-        self.tally.rounded_to_zero += if self.rounding == Rounding::Nearest { count(3) } else { 0 };
-        self.tally.nonzero += count(4) as i64 - TILE as i64;
-        new
+/// Weights in their own places, widened.
+#[inline(always)]
+fn load(span: &[i16], tile: &mut [i32; TILE]) {
+    match <&[i16; TILE]>::try_from(span) {
+        Ok(span) => tile.iter_mut().zip(span).for_each(|(w, s)| *w = i32::from(*s)),
+        Err(_) => tile.iter_mut().zip(span).for_each(|(w, s)| *w = i32::from(*s)),
+    }
+}
+
+/// Weights back in their own places.
+#[inline(always)]
+#[allow(clippy::cast_possible_truncation)] // bounds are within 16 bits
+fn store(span: &mut [i16], tile: &[i32; TILE]) {
+    match <&mut [i16; TILE]>::try_from(&mut *span) {
+        Ok(span) => span.iter_mut().zip(tile).for_each(|(s, w)| *s = *w as i16),
+        Err(_) => span.iter_mut().zip(tile).for_each(|(s, w)| *s = *w as i16),
     }
 }
 
