@@ -127,6 +127,28 @@ fn a_run_that_was_killed_at_any_moment_ends_with_the_same_bits() {
 }
 
 #[test]
+fn a_binary_network_that_was_killed_between_epochs_ends_with_the_same_bits() {
+    const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../experiments/attractor-prototypes.toml");
+    let folder = tempfile::tempdir().unwrap();
+    // With rates that stay, all epochs have one image; with rates that fall, each has its own.
+    for (number, fall) in ["learning.rate_fall=1.0", "learning.rate_fall=0.5"].into_iter().enumerate() {
+        let run = |out: &str, ends: &[u64]| {
+            let out = folder.path().join(format!("{out}{number}")).to_string_lossy().into_owned();
+            let mut args = vec!["run", FILE, "--json", "--out", &out, "--set", fall];
+            args.extend(["--set", "learning.epochs=8", "--set", "network.rounding=stochastic"]);
+            let mut value = killed_then_done(&args, ends);
+            value["more"].as_object_mut().map(|more| more.remove("speed"));
+            value.as_object_mut().unwrap().remove("speed");
+            value
+        };
+        let noise =
+            std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().subsec_nanos();
+        let delays: Vec<u64> = (0..4).map(|k| 60 + u64::from(noise >> (3 * k)) % 300).collect();
+        assert_eq!(run("cut", &delays), run("whole", &[]), "{fall}, killed after {delays:?} ms");
+    }
+}
+
+#[test]
 fn a_sweep_that_was_killed_at_any_moment_ends_with_the_same_table() {
     let folder = tempfile::tempdir().unwrap();
     let out = |name: &str| folder.path().join(name).to_string_lossy().into_owned();

@@ -272,8 +272,14 @@ impl Experiment for AttractorLearning {
         let recipe = self.recipe(context.seed, &task);
         let epochs = self.learning.epochs.size();
         let progress = context.progress("samples", (epochs * task.train.len()) as u64);
-        let learnt =
-            steered::learn(&recipe, &task, epochs, self.learning.continuous.size(), &|n| progress.add(n, 0))?;
+        let learnt = steered::learn(
+            &recipe,
+            &task,
+            epochs,
+            self.learning.continuous.size(),
+            context.checkpoint("epochs"),
+            &|n| progress.add(n, 0),
+        )?;
         progress.finish();
         self.report(context.seed, &chip, &task, &recipe, &learnt)
     }
@@ -293,7 +299,7 @@ impl AttractorLearning {
         let mut report = Report::new(seed);
         let [sha256, initial] = learnt.digests.clone();
         report.image = Some(Image { sha256, initial_sha256: Some(initial), weight_bits: recipe.bits });
-        let accuracies: Vec<f64> = learnt.epochs.iter().map(|e| e.accuracy).collect();
+        let accuracies: Vec<f64> = learnt.finished.epochs.iter().map(|e| e.accuracy).collect();
         let best = accuracies.iter().copied().fold(0.0, f64::max);
         let mut score = Score {
             samples: task.test.len() as u64,
@@ -321,9 +327,9 @@ impl AttractorLearning {
         });
         report.energy = Some(bill);
         report.training = Some(Training {
-            samples: learnt.train.samples,
-            counts: ledger::counts(&learnt.train.counters, learnt.train.ticks),
-            energy: Some(price(&learnt.train).1),
+            samples: learnt.finished.train.samples,
+            counts: ledger::counts(&learnt.finished.train.counters, learnt.finished.train.ticks),
+            energy: Some(price(&learnt.finished.train).1),
         });
         let (stored, full) = recipe.synapses_of();
         report.profile = [
@@ -340,7 +346,7 @@ impl AttractorLearning {
         .into_iter()
         .map(|(key, value)| (key.to_owned(), value))
         .collect();
-        report.more.insert("epochs".into(), json!(learnt.epochs));
+        report.more.insert("epochs".into(), json!(learnt.finished.epochs));
         if !learnt.continuous.is_empty() {
             report.more.insert("continuous_time".into(), json!(learnt.continuous));
         }
@@ -351,7 +357,7 @@ impl AttractorLearning {
         let line = accuracies.iter().enumerate().map(|(k, a)| ((k + 1) as f64, 100.0 * a));
         let accuracy =
             Xy::new("Held-out accuracy", "epoch", "accuracy (%)").line(task.provenance.as_str(), line);
-        let flips = learnt.epochs.last().map_or(&[][..], |e| &e.flips_per_sweep);
+        let flips = learnt.finished.epochs.last().map_or(&[][..], |e| &e.flips_per_sweep);
         let flips = flips.iter().enumerate().map(|(k, n)| ((k + 1) as f64, n.max(1e-3)));
         let flips =
             Xy::new("Changes of a sample, sweep by sweep", "sweep", "changes").line("after learning", flips);
@@ -360,8 +366,8 @@ impl AttractorLearning {
     }
 
     fn speed(&self, learnt: &Learnt) -> serde_json::Value {
-        let events = learnt.epochs.last().map_or(0.0, |e| e.train_events);
-        let sample_s = learnt.train_cpu_s / learnt.train.samples.max(1) as f64;
+        let events = learnt.finished.epochs.last().map_or(0.0, |e| e.train_events);
+        let sample_s = learnt.finished.train_cpu_s / learnt.finished.train.samples.max(1) as f64;
         let mut speed = json!({
             "batch": self.learning.batch,
             "train_cpu_ms_per_sample": 1e3 * sample_s,

@@ -1,6 +1,6 @@
 //! The loop over samples: relax, learn, ask.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use synop_core::counters::NAMES;
 use synop_core::{Batch, Count, Event, Image, LANES, Machine, Observer, Threefry, Unobserved};
 use synop_model::attractor::{self, Built};
@@ -13,6 +13,7 @@ use super::{Recipe, Samples, Task};
 use crate::Failure;
 use crate::bench::clock::thread_cpu_s;
 use crate::data::permutation;
+use crate::experiment::Checkpoint;
 use crate::simd::Native;
 
 /// Test samples of which the sweeps are watched one by one.
@@ -21,7 +22,7 @@ const WATCHED: usize = 500;
 const TIMED: usize = 16;
 
 /// Counters of some samples.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Work {
     /// One row per piece, in the order of [`NAMES`].
     pub counters: Vec<Vec<u64>>,
@@ -39,7 +40,7 @@ impl Work {
 }
 
 /// An epoch.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Epoch {
     /// Share of held-out samples answered rightly.
     pub accuracy: f64,
@@ -80,17 +81,24 @@ pub struct Answers {
     pub time: f64,
 }
 
-/// What learning came to.
-#[derive(Debug, Clone)]
-pub struct Learnt {
+/// The epochs that are finished.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Finished {
     /// Epoch by epoch.
     pub epochs: Vec<Epoch>,
     /// What training cost.
     pub train: Work,
-    /// What the last answers to the held-out samples cost.
-    pub test: Work,
     /// Processor seconds of training.
     pub train_cpu_s: f64,
+}
+
+/// What learning came to.
+#[derive(Debug, Clone)]
+pub struct Learnt {
+    /// The epochs.
+    pub finished: Finished,
+    /// What the last answers to the held-out samples cost.
+    pub test: Work,
     /// Processor seconds of the dense float loops per sample, their multiplications, and whether their states are
     /// the machine's; none for networks that they do not know.
     pub dense: Option<(f64, u64, bool)>,
@@ -118,6 +126,40 @@ impl Observer for Changes {
     }
 }
 
+/// A saved state: the finished epochs, the machine at the end of the last, and its weights.
+struct Saved {
+    finished: Finished,
+    machine: Vec<u8>,
+    weights: Vec<u8>,
+}
+
+impl Saved {
+    fn bytes(finished: &Finished, machine: &Machine<'_>) -> Vec<u8> {
+        let head = serde_json::to_vec(finished).unwrap_or_default();
+        let mut bytes = Vec::with_capacity(16 + head.len() + machine.saved_len() + machine.plastic().len());
+        for length in [head.len(), machine.saved_len()] {
+            bytes.extend_from_slice(&(length as u64).to_le_bytes());
+        }
+        bytes.extend_from_slice(&head);
+        machine.save(|part| bytes.extend_from_slice(part));
+        bytes.extend_from_slice(machine.plastic());
+        bytes
+    }
+
+    fn read(bytes: &[u8]) -> Option<Self> {
+        let (head, rest) = bytes.split_first_chunk::<8>()?;
+        let (machine, rest) = rest.split_first_chunk::<8>()?;
+        let (head, rest) = rest.split_at_checked(usize::try_from(u64::from_le_bytes(*head)).ok()?)?;
+        let (machine, weights) =
+            rest.split_at_checked(usize::try_from(u64::from_le_bytes(*machine)).ok()?)?;
+        Some(Self {
+            finished: serde_json::from_slice(head).ok()?,
+            machine: machine.to_vec(),
+            weights: weights.to_vec(),
+        })
+    }
+}
+
 struct Learner<'a> {
     recipe: &'a Recipe,
     built: &'a Built,
@@ -132,7 +174,7 @@ struct Learner<'a> {
 }
 
 /// Learns a task for some epochs, and then answers `continuous` held-out samples in continuous time too. `progress`
-/// is told after every few training samples.
+/// is told after every few training samples. It goes on from the epoch that `checkpoint` has kept, bit for bit.
 ///
 /// Where the rates fall, every epoch has an image of its own, which goes on with the weights of the one before.
 ///
@@ -143,13 +185,12 @@ pub fn learn(
     task: &Task,
     epochs: usize,
     continuous: usize,
+    mut checkpoint: Checkpoint,
     progress: &(dyn Fn(u64) + Sync),
 ) -> Result<Learnt, Failure> {
     let mut learnt = Learnt {
-        epochs: Vec::new(),
-        train: Work::default(),
+        finished: Finished::default(),
         test: Work::default(),
-        train_cpu_s: 0.0,
         dense: None,
         continuous: Vec::new(),
         blob: Blob::new(&[]),
@@ -157,24 +198,51 @@ pub fn learn(
         names: Vec::new(),
     };
     let alike = if recipe.fall == 1.0 { epochs } else { 1 };
-    let mut weights = None;
+    let (mut weights, mut machine) = (None, None);
+    if let Some(saved) = checkpoint.load().and_then(|bytes| Saved::read(&bytes)) {
+        progress((saved.finished.epochs.len() * task.train.len()) as u64);
+        (learnt.finished, weights, machine) = (saved.finished, Some(saved.weights), Some(saved.machine));
+    }
     for first in (0..epochs).step_by(alike.max(1)) {
+        let end = (first + alike).min(epochs);
+        let done = learnt.finished.epochs.len();
+        if done >= end {
+            continue;
+        }
+        let start = Start {
+            first,
+            epochs: done..end,
+            weights: weights.take(),
+            // A machine goes on in the midst of its epochs only: the next ones have another image.
+            machine: machine.take().filter(|_| done > first),
+        };
         let recipe = recipe.in_epoch(first);
-        let span = first..(first + alike).min(epochs);
-        let last = if span.end == epochs { Some(continuous) } else { None };
-        weights = Some(learn_alike(&recipe, task, span, weights, last, progress, &mut learnt)?);
+        let last = if end == epochs { Some(continuous) } else { None };
+        weights = Some(learn_alike(&recipe, task, start, last, &mut checkpoint, progress, &mut learnt)?);
     }
     Ok(learnt)
 }
 
-/// Learns for some epochs at the same rates, from `weights` on; returns the weights. The `last` epochs end with
-/// answers in continuous time and with the dense float loops.
+/// Where epochs at the same rates begin.
+struct Start {
+    /// The first of them, whether it is still to be learnt or not.
+    first: usize,
+    /// Those that are still to be learnt.
+    epochs: std::ops::Range<usize>,
+    /// Weights to begin with.
+    weights: Option<Vec<u8>>,
+    /// State of the machine, where some of them are finished.
+    machine: Option<Vec<u8>>,
+}
+
+/// Learns for some epochs at the same rates; returns the weights. The `last` epochs end with answers in continuous
+/// time and with the dense float loops.
 fn learn_alike(
     recipe: &Recipe,
     task: &Task,
-    epochs: std::ops::Range<usize>,
-    weights: Option<Vec<u8>>,
+    start: Start,
     last: Option<usize>,
+    checkpoint: &mut Checkpoint,
     progress: &(dyn Fn(u64) + Sync),
     learnt: &mut Learnt,
 ) -> Result<Vec<u8>, Failure> {
@@ -195,15 +263,21 @@ fn learn_alike(
         machine: Machine::new(image, &mut arena).map_err(|e| unfit(&e))?,
         batch: Batch::new(&image, &mut lanes),
         kernels: Native::detect(),
-        draws: Threefry::new(recipe.seed.wrapping_add((epochs.start as u64) << 32)),
+        draws: Threefry::new(recipe.seed.wrapping_add((start.first as u64) << 32)),
         payload: units.input,
         teacher: units.teacher,
         scratch: Vec::new(),
     };
-    if weights.is_some_and(|w| !learner.machine.take_weights(&w)) {
+    if start.weights.is_some_and(|w| !learner.machine.take_weights(&w)) {
         return Err(Failure::work("the weights of an epoch do not fit the next"));
     }
-    for epoch in epochs {
+    if let Some(state) = start.machine {
+        learner.machine.restore(&state).map_err(|error| {
+            Failure::work(format_args!("saved state: {error}")).mend("delete the folder of the saved states")
+        })?;
+    }
+    let end = start.epochs.end;
+    for epoch in start.epochs {
         let order = permutation(task.train.len(), recipe.seed.wrapping_mul(1009).wrapping_add(epoch as u64));
         let before = learner.counters();
         let (ticks, cpu) = (learner.machine.tick(), thread_cpu_s());
@@ -214,7 +288,7 @@ fn learn_alike(
             progress(done as u64);
         }
         learner.machine.finish_batch(&mut learner.draws);
-        learnt.train_cpu_s += thread_cpu_s() - cpu;
+        learnt.finished.train_cpu_s += thread_cpu_s() - cpu;
         let work = learner.since(&before, ticks, task.train.len());
         let (flips_per_sweep, settled) = learner.watch(&task.test)?;
         let mut report = Epoch {
@@ -226,7 +300,7 @@ fn learn_alike(
             flips_per_sweep,
             ..Epoch::default()
         };
-        add(&mut learnt.train, &work);
+        add(&mut learnt.finished.train, &work);
         let (before, ticks) = (learner.counters(), learner.machine.tick());
         let mut right = 0u64;
         for first in (0..task.test.len()).step_by(LANES) {
@@ -237,7 +311,10 @@ fn learn_alike(
         learnt.test = learner.since(&before, ticks, task.test.len());
         report.accuracy = right as f64 / task.test.len().max(1) as f64;
         report.test_events = learnt.test.per_sample(Count::StoredEvents);
-        learnt.epochs.push(report);
+        learnt.finished.epochs.push(report);
+        if checkpoint.is_due() && (epoch + 1 < end || last.is_none()) {
+            checkpoint.store(&Saved::bytes(&learnt.finished, &learner.machine))?;
+        }
     }
     if let Some(continuous) = last {
         for priority in [Priority::Clock, Priority::MostUnstable].into_iter().filter(|_| continuous > 0) {
