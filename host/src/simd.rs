@@ -1041,10 +1041,21 @@ mod x86 {
             return store::sparse(sums, row, payload);
         }
         let (targets, last) = row.targets.as_chunks::<STRIDE>();
-        let lines = next.chunks(64).chain(std::iter::repeat(&[][..]));
-        let fetch = |line: &[u8]| {
-            // SAFETY: SSE is part of x86_64, and a prefetch does not fault.
-            unsafe { _mm_prefetch::<_MM_HINT_T1>(line.as_ptr().cast()) };
+        // The lines that `next` touches, one after each part of this row; the others when it is done. Nothing beyond
+        // them: a prefetch of an address that is not mapped keeps the processor busy for long.
+        let mut line = next.as_ptr().wrapping_sub(next.as_ptr() as usize % 64);
+        let mut left = match next.len() {
+            0 => 0,
+            len => (len + next.as_ptr() as usize % 64).div_ceil(64),
+        };
+        let mut fetch = || {
+            if left > 0 {
+                // SAFETY: SSE is part of x86_64, and a prefetch does not fault.
+                unsafe { _mm_prefetch::<_MM_HINT_T1>(line.cast()) };
+                line = line.wrapping_add(64);
+                left -= 1;
+            }
+            left > 0
         };
         let mut add = |target: u16, weight: i32| {
             // SAFETY: the caller has compared every target with `sums.len()`.
@@ -1053,35 +1064,37 @@ mod x86 {
         };
         if !weighted {
             let weight = row.weight.wrapping_mul(payload);
-            for (t, line) in targets.iter().zip(lines) {
-                fetch(line);
+            for t in targets {
+                fetch();
                 for target in t {
                     add(*target, weight);
                 }
             }
             last.iter().for_each(|t| add(*t, weight));
+            while fetch() {}
             return;
         }
         let (weights, last_weights) = row.weights[..row.targets.len()].as_chunks::<STRIDE>();
-        let all = targets.iter().zip(weights).zip(lines);
+        let all = targets.iter().zip(weights);
         let lasts = last.iter().zip(last_weights);
         if payload == 1 {
-            for ((t, w), line) in all {
-                fetch(line);
+            for (t, w) in all {
+                fetch();
                 for j in 0..STRIDE {
                     add(t[j], i32::from(w[j] as i8));
                 }
             }
             lasts.for_each(|(t, w)| add(*t, i32::from(*w as i8)));
         } else {
-            for ((t, w), line) in all {
-                fetch(line);
+            for (t, w) in all {
+                fetch();
                 for j in 0..STRIDE {
                     add(t[j], i32::from(w[j] as i8).wrapping_mul(payload));
                 }
             }
             lasts.for_each(|(t, w)| add(*t, i32::from(*w as i8).wrapping_mul(payload)));
         }
+        while fetch() {}
     }
 
     /// Has bytes fetched, line by line.
