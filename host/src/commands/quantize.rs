@@ -224,6 +224,9 @@ fn page(report: &Report, network: &NirNetwork) -> Page {
         let twin = points(report, |run| layer_value(run, &population.name, "float_rate"));
         rates = rates.line(&population.name, integer).line(&format!("{} in floats", population.name), twin);
     }
+    let count = |run: &Report, key: &str| run.more.get(key)?.as_f64();
+    let saturations = Xy::new("Saturated membranes", "weight bits", "saturations")
+        .line("membranes cut at their range", points(report, |run| count(run, "saturations")));
     Page::new(report.clone())
         .figure(
             Section::Results,
@@ -231,6 +234,7 @@ fn page(report: &Report, network: &NirNetwork) -> Page {
             "Share of samples with the same decision, and of spikes that both have.",
         )
         .figure(Section::Activity, &rates, "A layer whose rate falls to zero is dead at that width.")
+        .figure(Section::Activity, &saturations, "Updates that left the range of --state-bits; none is best.")
 }
 
 fn text(report: &Report, inputs: &Inputs) -> String {
