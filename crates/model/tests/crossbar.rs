@@ -265,6 +265,24 @@ fn a_fixed_array_reads_from_the_image_alone() {
     assert!(run.machine.array(0).unwrap().states.is_empty());
 }
 
+/// Gives the network a rule that reads targets.
+fn teach(net: &mut Network, spec: &RuleSpec) {
+    net.rules.push(spec.encode().expect("a rule"));
+    net.projections[0].rule = Some(0);
+    if let synop_model::network::Kind::Lif(lif) = &mut net.populations[1].kind {
+        lif.targets = true;
+    }
+}
+
+/// A sample whose targets alternate in sign.
+fn learn_signs(run: &mut Run<'_>) {
+    for (j, t) in run.machine.targets_mut(1).iter_mut().enumerate() {
+        *t = if j % 2 == 0 { 1 } else { -1 };
+    }
+    run.step();
+    run.machine.learn_sample(&mut run.draws);
+}
+
 #[test]
 fn a_change_that_is_read_back_lands_where_it_should() {
     let rule = "rule r { end of sample; rounding nearest; bounds -127 127; dw = 20*t }";
@@ -281,19 +299,11 @@ fn a_change_that_is_read_back_lands_where_it_should() {
         let Synapses::Crossbar(bar) = &net.projections[0].synapses else { unreachable!() };
         let bar = bar.clone();
         let spec = RuleSpec::parse(rule).unwrap().in_pulses(bar.pulses_per_weight());
-        net.rules.push(spec.encode().unwrap());
-        net.projections[0].rule = Some(0);
-        if let synop_model::network::Kind::Lif(lif) = &mut net.populations[1].kind {
-            lif.targets = true;
-        }
+        teach(&mut net, &spec);
         let blob = blob(&net);
         let mut arena = Vec::new();
         let mut run = Run::new(blob.image().unwrap(), 0..1, &mut arena);
-        for (j, t) in run.machine.targets_mut(1).iter_mut().enumerate() {
-            *t = if j % 2 == 0 { 1 } else { -1 };
-        }
-        run.step();
-        run.machine.learn_sample(&mut run.draws);
+        learn_signs(&mut run);
         let weights = bar.weights_of(run.machine.array(0).unwrap().matrix).unwrap();
         let aim = |k: usize| if (k % COLUMNS).is_multiple_of(2) { 20.0 } else { -20.0 };
         let error = weights.iter().enumerate().map(|(k, w)| (w - aim(k)).abs()).fold(0.0, f64::max);
@@ -400,20 +410,12 @@ fn states_of_16_bits_follow_those_of_24_where_their_steps_are_dithered() {
             ..Crossbar::new(device, 100, weights())
         };
         let mut net = network(Synapses::Crossbar(Box::new(bar.clone())), None);
-        net.rules.push(RuleSpec::parse(rule).unwrap().encode().unwrap());
-        net.projections[0].rule = Some(0);
-        if let synop_model::network::Kind::Lif(lif) = &mut net.populations[1].kind {
-            lif.targets = true;
-        }
+        teach(&mut net, &RuleSpec::parse(rule).unwrap());
         let blob = blob(&net);
         let mut arena = Vec::new();
         let mut run = Run::new(blob.image().unwrap(), 0..1, &mut arena);
         for _ in 0..200 {
-            for (j, t) in run.machine.targets_mut(1).iter_mut().enumerate() {
-                *t = if j % 2 == 0 { 1 } else { -1 };
-            }
-            run.step();
-            run.machine.learn_sample(&mut run.draws);
+            learn_signs(&mut run);
         }
         let states = run.machine.array(0).unwrap().states;
         assert!(states.iter().all(|s| *s < 1 << resolution.state_bits));
