@@ -477,8 +477,13 @@ impl Segment {
     #[inline(always)]
     pub fn at(words: &[u32], i: u32) -> Option<Segment> {
         let at = (i as usize).checked_mul(SEGMENT_WORDS)?;
-        let &[head, offset, extra] = words.get(at..at.checked_add(SEGMENT_WORDS)?)? else { return None };
-        Some(Segment { port: head & 0xffff, len: head >> 16, offset, extra })
+        words.get(at..at.checked_add(SEGMENT_WORDS)?)?.first_chunk().map(Segment::of)
+    }
+
+    /// Reads a record.
+    #[inline(always)]
+    pub fn of(&[head, offset, extra]: &[u32; SEGMENT_WORDS]) -> Segment {
+        Segment { port: head & 0xffff, len: head >> 16, offset, extra }
     }
 
     /// Bytes of the targets.

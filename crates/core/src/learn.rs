@@ -422,7 +422,8 @@ impl Machine<'_> {
         moved
     }
 
-    /// Applies a rule to a port.
+    /// Applies a rule to a port. Out of line: what it needs of the stack is not needed where nothing learns.
+    #[inline(never)]
     fn apply<K: Kernels, D: Draws>(
         &mut self,
         i: u32,

@@ -22,7 +22,7 @@ use crate::image::{
 };
 use crate::neuron::{BLOCK, Params, State, Value};
 use crate::observer::{Observer, Work};
-use crate::store::{Event, Kernels, Matrix, Portable, RUN, RunOutcome, SparseRow};
+use crate::store::{Event, Kernels, Matrix, Portable, RUN, RunOutcome, SparseRow, SparseRows, SparseRun};
 use crate::words::{bytes_at, word};
 use core::fmt;
 use core::ops::Range;
@@ -472,7 +472,7 @@ impl<'a> Machine<'a> {
             return Err(InputError::Neuron { neuron: e[0], count: record.count });
         }
         if let Some(r) = run_of(self.run, piece) {
-            let slot = (tick % u64::from(get(r, run::SLOTS))) as usize;
+            let slot = slot_of(tick, get(r, run::SLOTS));
             set(self.lengths, get(r, run::LENGTHS) as usize + slot, 0);
         }
         if let Some(mut ring) = Ring::of(self.run, self.lengths, self.events, piece, &record, tick) {
@@ -829,7 +829,7 @@ impl<'a> Machine<'a> {
         while let Some(p) = next_busy(self.busy, next) {
             next = p + 1;
             if let Some(r) = run_of(self.run, p) {
-                let slot = (self.tick % u64::from(get(r, run::SLOTS).max(1))) as usize;
+                let slot = slot_of(self.tick, get(r, run::SLOTS));
                 set(self.lengths, get(r, run::LENGTHS) as usize + slot, 0);
             }
             if !self.has_work(p)
@@ -1205,11 +1205,32 @@ impl Bank<'_, '_> {
         kernels: &K,
     ) {
         let image = self.image;
+        let rows = SparseRows {
+            index: image.rows.get(class.rows as usize..).unwrap_or(&[]),
+            segments: image.segments.as_chunks().0,
+            halves: bytemuck::try_cast_slice(image.data).unwrap_or(&[]),
+        };
         let mut t = Target::default();
         let mut most = 1;
         let mut nth = 0;
         while nth < most {
-            for (n, &[i, payload]) in events.iter().enumerate() {
+            let mut n = 0;
+            while let Some(&[i, payload]) = events.get(n) {
+                // A run takes what it can; the row that it leaves is read here.
+                if t.is_plain()
+                    && let Some(sums) = self.state.get_mut(t.sums..t.sums + t.count)
+                {
+                    let rest = events.get(n..).unwrap_or(&[]);
+                    let run = kernels.sparse_run(sums, &rows, (nth, t.port), rest, changes);
+                    if run.events != 0 {
+                        n += run.events;
+                        most = most.max(run.most);
+                        t.add(&run);
+                        continue;
+                    }
+                }
+                let here = n;
+                n += 1;
                 let (first, end) = image.row(class, i as u32);
                 most = most.max(end.saturating_sub(first));
                 if nth >= end.saturating_sub(first) {
@@ -1219,9 +1240,11 @@ impl Bank<'_, '_> {
                 if only != NONE && seg.port != only {
                     continue;
                 }
-                if t.port != seg.port {
+                let fresh = t.port != seg.port;
+                if fresh {
                     t.count::<K>(self.counters);
                     t = Target::of(image, self.run, seg.port);
+                    t.run = K::RUNS && only == NONE && t.rule == NONE && t.bits == 8;
                 }
                 if t.sums == usize::MAX {
                     continue;
@@ -1231,6 +1254,14 @@ impl Bank<'_, '_> {
                 let wbytes = Segment::weight_bytes(seg.len, t.bits);
                 let targets: &[u16] =
                     bytemuck::try_cast_slice(bytes_at(image.data, at, tbytes)).unwrap_or(&[]);
+                if !t.awake || t.touched.is_some() {
+                    t.awake = self.mark(&t, seg.len, targets);
+                }
+                if fresh && t.is_plain() {
+                    // Once more, in a run.
+                    n -= 1;
+                    continue;
+                }
                 let (weights, nonzero) = if t.rule == NONE {
                     (bytes_at(image.data, at + tbytes, wbytes), seg.extra)
                 } else {
@@ -1242,19 +1273,19 @@ impl Bank<'_, '_> {
                 };
                 let row = SparseRow { targets, weights, bits: t.bits, weight: t.weight };
                 let Some(sums) = self.state.get_mut(t.sums..t.sums + t.count) else { continue };
-                let ahead = n + if seg.len < SHORT { AHEAD_OF_SHORT } else { AHEAD };
+                let ahead = here + if seg.len < SHORT { AHEAD_OF_SHORT } else { AHEAD };
                 let next = match events.get(ahead) {
                     Some(e) => segment_bytes(image, class, e[0] as u32, nth, t.bits),
                     // The last rows of this round: the first of the next one.
-                    None => match events.get(ahead.saturating_sub(events.len()).min(n)) {
+                    None => match events.get(ahead.saturating_sub(events.len()).min(here)) {
                         Some(e) => segment_bytes(image, class, e[0] as u32, nth + 1, t.bits),
                         None => &[],
                     },
                 };
-                if let Some(e) = events.get(n + AHEAD_OF_ROWS) {
+                if let Some(e) = events.get(here + AHEAD_OF_ROWS) {
                     kernels.soon(bytemuck::cast_slice(row_words(image, class, e[0] as u32)));
                 }
-                if let Some(e) = events.get(n + AHEAD_OF_SEGMENTS) {
+                if let Some(e) = events.get(here + AHEAD_OF_SEGMENTS) {
                     kernels.soon(bytemuck::cast_slice(segment_words(image, class, e[0] as u32, nth)));
                 }
                 kernels.sparse(sums, row, payload, next);
@@ -1262,16 +1293,17 @@ impl Bank<'_, '_> {
                     let unit = changes || payload.unsigned_abs() == 1;
                     t.tally(seg.len, nonzero, unit, tbytes + wbytes);
                 }
-                self.mark(&t, seg.len, targets);
             }
             nth += 1;
         }
         t.count::<K>(self.counters);
     }
 
-    /// Marks the targets of a segment as awake: one by one while few arrive, else the whole piece.
-    #[inline(always)]
-    fn mark(&mut self, t: &Target, len: u32, targets: &[u16]) {
+    /// Marks the targets of a segment as awake: one by one while few arrive, else the whole piece. Returns whether
+    /// the whole piece is. Out of line on a small processor, where it is for the first rows of a tick only.
+    #[cfg_attr(target_pointer_width = "64", inline(always))]
+    #[cfg_attr(not(target_pointer_width = "64"), inline(never))]
+    fn mark(&mut self, t: &Target, len: u32, targets: &[u16]) -> bool {
         if let Some(first) = t.touched {
             for &target in targets {
                 if let Some(word) = self.active.get_mut(first + usize::from(target) / BLOCK) {
@@ -1280,21 +1312,22 @@ impl Bank<'_, '_> {
             }
         }
         wake(self.busy, t.piece);
-        let Some(r) = run_of(self.run, t.piece) else { return };
+        let Some(r) = run_of(self.run, t.piece) else { return false };
         let arrived = get(r, run::ARRIVED).saturating_add(len);
         set(r, run::ARRIVED, arrived);
         if get(r, run::ALL) != 0 {
-            return;
+            return true;
         }
         if arrived as usize * 8 > t.count || get(r, run::AWAKE) as usize * 4 > t.count {
             set(r, run::ALL, 1);
-            return;
+            return true;
         }
         for &target in targets {
             if let Some(word) = self.active.get_mut(t.active + usize::from(target) / BLOCK) {
                 *word |= 1 << (usize::from(target) % BLOCK);
             }
         }
+        false
     }
 }
 
@@ -1348,6 +1381,10 @@ struct Target {
     bits: u32,
     weight: i32,
     rule: u32,
+    /// Its rows have fixed weights of 8 bits, and all its ports are read.
+    run: bool,
+    /// The whole piece is awake.
+    awake: bool,
     stored: u64,
     acs: u64,
     macs: u64,
@@ -1367,6 +1404,8 @@ impl Default for Target {
             bits: 0,
             weight: 0,
             rule: NONE,
+            run: false,
+            awake: false,
             stored: 0,
             acs: 0,
             macs: 0,
@@ -1407,6 +1446,23 @@ impl Target {
         *(if unit { &mut self.acs } else { &mut self.macs }) += u64::from(nonzero);
         self.rows += 1;
         self.bytes += bytes as u64;
+    }
+
+    /// Whether nothing but sums and counts is left to do for a row: a kernel may then take many at once.
+    #[inline(always)]
+    fn is_plain(&self) -> bool {
+        self.run && self.awake && self.touched.is_none()
+    }
+
+    /// Notes what a run of rows came to.
+    #[inline(always)]
+    fn add(&mut self, run: &SparseRun) {
+        self.stored += u64::from(run.stored);
+        self.acs += u64::from(run.accumulates);
+        self.macs += u64::from(run.multiplies);
+        self.rows += u64::from(run.rows);
+        // Two bytes of target and one of weight.
+        self.bytes += 3 * u64::from(run.stored);
     }
 
     /// Adds what was read to the counters, once.
@@ -1479,6 +1535,19 @@ fn next_busy(busy: &[u64], from: u32) -> Option<u32> {
     Some(at * 64 + left.trailing_zeros())
 }
 
+/// The slot of a tick in a ring. Ticks of 32 bits, which most runs stay in, are divided in 32 bits: a small processor
+/// takes a hundred instructions and more for 64.
+#[inline(always)]
+pub(crate) fn slot_of(tick: u64, slots: u32) -> usize {
+    if slots <= 1 {
+        return 0;
+    }
+    match u32::try_from(tick) {
+        Ok(tick) => (tick % slots) as usize,
+        Err(_) => (tick % u64::from(slots)) as usize,
+    }
+}
+
 /// Events that a piece sent in a tick that its ring still holds.
 #[inline(always)]
 pub(crate) fn sent_at<'e>(
@@ -1490,8 +1559,7 @@ pub(crate) fn sent_at<'e>(
     tick: u64,
 ) -> &'e [Event] {
     let at = piece as usize * RUN_WORDS;
-    let slots = u64::from(word(run, at + run::SLOTS).max(1));
-    let slot = if slots == 1 { 0 } else { (tick % slots) as usize };
+    let slot = slot_of(tick, word(run, at + run::SLOTS));
     let len = word(lengths, word(run, at + run::LENGTHS) as usize + slot) as usize;
     let first = word(run, at + run::EVENTS) as usize + slot * record.count as usize;
     events.get(first..first + len).unwrap_or(&[])
@@ -1513,8 +1581,7 @@ impl<'m> Ring<'m> {
         tick: u64,
     ) -> Option<Ring<'m>> {
         let at = piece as usize * RUN_WORDS;
-        let slots = u64::from(word(run, at + run::SLOTS).max(1));
-        let slot = if slots == 1 { 0 } else { (tick % slots) as usize };
+        let slot = slot_of(tick, word(run, at + run::SLOTS));
         let first = word(run, at + run::EVENTS) as usize + slot * record.count as usize;
         Some(Ring {
             len: lengths.get_mut(word(run, at + run::LENGTHS) as usize + slot)?,

@@ -315,7 +315,7 @@ impl Session {
                 }
                 machine.set_third_factor(rule.into(), value);
             }
-            Command::Learn => learn(machine, draws, outlet),
+            Command::Learn => learn(machine, kernels, draws, outlet),
             Command::Teach => {
                 let (readout, error) = (p.u16().ok_or(short)?, p.u16().ok_or(short)?);
                 let (label, _) = (p.u16().ok_or(short)?, p.u16().ok_or(short)?);
@@ -332,7 +332,7 @@ impl Session {
                     }
                 }
                 if wrong {
-                    learn(machine, draws, outlet);
+                    learn(machine, kernels, draws, outlet);
                 }
             }
             Command::Read => {
@@ -398,11 +398,16 @@ impl Session {
 }
 
 /// Runs the rules that learn at the end of a sample.
-fn learn<D: Draws, O: Outlet>(machine: &mut Machine<'_>, draws: &mut D, outlet: &mut O) {
+fn learn<K: Kernels, D: Draws, O: Outlet>(
+    machine: &mut Machine<'_>,
+    kernels: &K,
+    draws: &mut D,
+    outlet: &mut O,
+) {
     if O::LOOKS {
         outlet.enters(Work::Rules);
     }
-    machine.learn_sample(draws);
+    machine.learn_sample_by(kernels, draws);
     if O::LOOKS {
         outlet.enters(Work::Outside);
     }

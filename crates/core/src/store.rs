@@ -6,6 +6,7 @@
 
 use crate::binary;
 use crate::crossbar::{Pulsed, Pulsing};
+use crate::image::{SEGMENT_WORDS, Segment};
 use crate::neuron::{self, BLOCK, Outcome, Params, State};
 use crate::plasticity::{SampleBits, TILE, TileChange, TileTally, change_tile};
 
@@ -43,6 +44,34 @@ pub struct SparseRow<'a> {
     pub bits: u32,
     /// The common weight.
     pub weight: i32,
+}
+
+/// Sparse rows of a delay class, as they stand in an image.
+#[derive(Clone, Copy, Debug)]
+pub struct SparseRows<'a> {
+    /// First segment of each row; the next row's is the end.
+    pub index: &'a [u32],
+    /// Records of segments, see [`Segment`].
+    pub segments: &'a [[u32; SEGMENT_WORDS]],
+    /// What the records point to, targets and then weights, in units of two bytes.
+    pub halves: &'a [u16],
+}
+
+/// What [`Kernels::sparse_run`] read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SparseRun {
+    /// Events that are done with.
+    pub events: usize,
+    /// Segments of the longest of their rows, or of the row at which the run stopped.
+    pub most: u32,
+    /// Segments read.
+    pub rows: u32,
+    /// Synapses read; at most 2¹⁶ segments of less than 2¹⁶.
+    pub stored: u32,
+    /// Non-zero weights that were added.
+    pub accumulates: u32,
+    /// Non-zero weights that were multiplied.
+    pub multiplies: u32,
 }
 
 /// Weight `j` of packed bytes.
@@ -130,6 +159,9 @@ pub trait Kernels {
     /// Whether the machine counts. A bench may switch it off to see what counting costs.
     const COUNTS: bool = true;
 
+    /// Whether [`Kernels::sparse_run`] takes anything.
+    const RUNS: bool = false;
+
     /// Adds a batch of dense rows: `sums[j] += payload · w[row][j]`.
     #[inline]
     fn dense(&self, sums: &mut [i32], matrix: Matrix<'_>, events: &[Event]) {
@@ -154,6 +186,22 @@ pub trait Kernels {
     #[inline]
     fn tally(&self, counts: &[u32], events: &[Event]) -> u64 {
         tally(counts, events)
+    }
+
+    /// Adds sparse rows of fixed 8-bit weights for as many of the first events as it likes: segment `nth` of each
+    /// row, as long as it belongs to `port`. Where `changes`, every payload counts as one that is only added. Rows that it
+    /// leaves are read one by one by [`Kernels::sparse`].
+    #[inline(always)]
+    fn sparse_run(
+        &self,
+        sums: &mut [i32],
+        rows: &SparseRows<'_>,
+        (nth, port): (u32, u32),
+        events: &[Event],
+        changes: bool,
+    ) -> SparseRun {
+        let _ = (sums, rows, nth, port, events, changes);
+        SparseRun::default()
     }
 
     /// Updates a block of neurons of the leaky-integrate-and-fire family.
@@ -254,6 +302,8 @@ impl Kernels for Portable {}
 pub struct Scalar;
 
 impl Kernels for Scalar {
+    const RUNS: bool = true;
+
     #[inline]
     fn dense(&self, sums: &mut [i32], matrix: Matrix<'_>, events: &[Event]) {
         if matrix.bits == 8 {
@@ -261,6 +311,23 @@ impl Kernels for Scalar {
         } else {
             dense(sums, matrix, events);
         }
+    }
+
+    #[inline(always)]
+    fn sparse(&self, sums: &mut [i32], row: SparseRow<'_>, payload: i32, _: &[u8]) {
+        sparse_alone(sums, &row, payload);
+    }
+
+    #[inline(always)]
+    fn sparse_run(
+        &self,
+        sums: &mut [i32],
+        rows: &SparseRows<'_>,
+        (nth, port): (u32, u32),
+        events: &[Event],
+        changes: bool,
+    ) -> SparseRun {
+        sparse_run(sums, rows, (nth, port), events, changes)
     }
 
     #[inline]
@@ -439,6 +506,76 @@ fn add_pair(sums: &mut [i32], a: &[u8], b: &[u8], of: impl Fn(i32, i32) -> i32) 
     }
 }
 
+/// Rows of few synapses one after the other, with little between them, as long as they bring the same payload. Out of
+/// line: the loop has the few registers of a small processor for itself.
+#[inline(never)]
+fn sparse_run(
+    sums: &mut [i32],
+    rows: &SparseRows<'_>,
+    (nth, port): (u32, u32),
+    events: &[Event],
+    changes: bool,
+) -> SparseRun {
+    let common = events.first().map_or(0, |e| e[1]);
+    let mut run = SparseRun::default();
+    let (mut rest, mut empty, mut nonzero) = (events, 0, 0);
+    while let [[i, payload], tail @ ..] = rest {
+        let Some(&[first, end]) = rows.index.get(*i as usize..).and_then(|r| r.first_chunk()) else { break };
+        if *payload != common {
+            break;
+        }
+        let segments = end.wrapping_sub(first);
+        run.most = run.most.max(segments);
+        if nth < segments {
+            let Some(segment) = rows.segments.get(first.wrapping_add(nth) as usize).map(Segment::of) else {
+                break;
+            };
+            let (at, len) = ((segment.offset as usize).wrapping_mul(2), segment.len as usize);
+            let Some(halves) = rows.halves.get(at..at.wrapping_add(len + len.div_ceil(2))) else { break };
+            let Some((targets, weights)) = halves.split_at_checked(len) else { break };
+            if segment.port != port {
+                break;
+            }
+            add_row(sums, targets, bytemuck::cast_slice(weights), common);
+            run.stored = run.stored.wrapping_add(segment.len);
+            nonzero += segment.extra;
+        } else {
+            empty += 1;
+        }
+        rest = tail;
+    }
+    run.events = events.len() - rest.len();
+    run.rows = run.events as u32 - empty;
+    *(if changes || common.unsigned_abs() == 1 { &mut run.accumulates } else { &mut run.multiplies }) =
+        nonzero;
+    run
+}
+
+/// `sums[target] += weight · payload`, in pairs; the last weight of an odd row has a byte of padding beside it. A
+/// target out of range, which a checked image has not, ends the row: that is shorter than to go on behind it.
+#[inline(always)]
+fn add_row(sums: &mut [i32], targets: &[u16], weights: &[[u8; 2]], payload: i32) {
+    let add = |s: &mut i32, w: u8| *s = s.wrapping_add(i32::from(w as i8).wrapping_mul(payload));
+    let (pairs, odd) = targets.as_chunks::<2>();
+    for (&[t, u], &[w, x]) in pairs.iter().zip(weights) {
+        let Some(s) = sums.get_mut(usize::from(t)) else { return };
+        add(s, w);
+        let Some(s) = sums.get_mut(usize::from(u)) else { return };
+        add(s, x);
+    }
+    if let (&[t], Some(&[w, _])) = (odd, weights.last())
+        && let Some(s) = sums.get_mut(usize::from(t))
+    {
+        add(s, w);
+    }
+}
+
+/// A sparse row, out of line.
+#[inline(never)]
+fn sparse_alone(sums: &mut [i32], row: &SparseRow<'_>, payload: i32) {
+    sparse(sums, *row, payload);
+}
+
 /// Reference for [`Kernels::bits`].
 #[inline(always)]
 pub fn bits(sums: &mut [i32], matrix: Matrix<'_>, weight: i32, events: &[Event]) {
@@ -499,6 +636,67 @@ pub fn sparse(sums: &mut [i32], row: SparseRow<'_>, payload: i32) {
 mod tests {
     use super::*;
     use crate::draw::{Draws, Threefry};
+
+    #[test]
+    fn a_run_of_sparse_rows_is_the_rows_one_by_one() {
+        let mut draws = Threefry::new(5);
+        for round in 0..300u32 {
+            let mut draw = |i: u32| draws.draw(round, 0, i);
+            let (neurons, columns) = (1 + draw(0) % 6, 1 + draw(1) % 40);
+            // Rows of up to two segments of 8-bit weights; port 1 holds most of them.
+            let (mut index, mut segments, mut bytes) =
+                (std::vec![0], std::vec![], std::vec::Vec::<u8>::new());
+            for i in 0..neurons {
+                for nth in 0..draw(100 + i) % 3 {
+                    let len = draw(200 + 10 * i + nth) % 14;
+                    let port = if draw(300 + 10 * i + nth).is_multiple_of(7) { 2 } else { 1 };
+                    let (offset, at) = ((bytes.len() / 4) as u32, 1000 * (i + 1) + 100 * nth);
+                    bytes.extend((0..len).flat_map(|j| ((draw(at + j) % columns) as u16).to_le_bytes()));
+                    bytes.extend((0..len).map(|j| draw(at + 50 + j) as u8));
+                    bytes.resize(bytes.len().next_multiple_of(4), 0);
+                    segments.push([port | len << 16, offset, len / 2]);
+                }
+                index.push(segments.len() as u32);
+            }
+            let halves: std::vec::Vec<u16> =
+                bytes.chunks(2).map(|b| u16::from_le_bytes([b[0], b[1]])).collect();
+            let rows = SparseRows { index: &index, segments: &segments, halves: &halves };
+            let events: std::vec::Vec<Event> = (0..draw(2) % 8)
+                .map(|e| [(draw(3 + e) % neurons) as i32, if draw(20 + e) % 4 == 0 { 3 } else { 1 }])
+                .collect();
+            let start: std::vec::Vec<i32> = (0..columns).map(|i| draw(9000 + i) as i32 >> 8).collect();
+            let (mut one, mut all) = (start.clone(), start);
+            let nth = draw(50) % 2;
+            let run = Scalar.sparse_run(&mut all, &rows, (nth, 1), &events, false);
+            let mut expected = SparseRun { events: run.events, ..SparseRun::default() };
+            for &[i, payload] in &events[..run.events] {
+                assert_eq!(payload, events[0][1]);
+                let (first, end) = (index[i as usize], index[i as usize + 1]);
+                expected.most = expected.most.max(end - first);
+                if first + nth >= end {
+                    continue;
+                }
+                let s = Segment::of(&segments[(first + nth) as usize]);
+                assert_eq!(s.port, 1);
+                let (at, len) = (s.offset as usize * 2, s.len as usize);
+                let weights = &bytes[at * 2 + len * 2..at * 2 + len * 3];
+                let row = SparseRow { targets: &halves[at..at + len], weights, bits: 8, weight: 0 };
+                Portable.sparse(&mut one, row, payload, &[]);
+                expected.rows += 1;
+                expected.stored += s.len;
+                *(if payload == 1 { &mut expected.accumulates } else { &mut expected.multiplies }) += s.extra;
+            }
+            if let Some(&[i, _]) = events.get(run.events).filter(|e| e[1] == events[0][1]) {
+                expected.most = expected.most.max(index[i as usize + 1] - index[i as usize]);
+            }
+            assert_eq!((one, run), (all, expected));
+            // It stops only at a row of another port or at another payload.
+            if let Some(&[i, payload]) = events.get(run.events) {
+                let at = (index[i as usize] + nth) as usize;
+                assert!(payload != events[0][1] || segments[at][0] & 0xffff != 1);
+            }
+        }
+    }
 
     #[test]
     fn rows_in_pairs_are_rows_one_by_one() {

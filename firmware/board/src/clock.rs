@@ -43,6 +43,12 @@ mod arch {
         unsafe { if cycles { DWT_CYCCNT.read_volatile() } else { 0x00ff_ffff - SYST_CVR.read_volatile() } }
     }
 
+    /// Whether SysTick went through zero since this was last asked.
+    #[inline(always)]
+    pub(super) fn wrapped(cycles: bool) -> bool {
+        !cycles && unsafe { SYST_CSR.read_volatile() } & 1 << 16 != 0
+    }
+
     pub(super) const fn mask(cycles: bool) -> u32 {
         if cycles { u32::MAX } else { 0x00ff_ffff }
     }
@@ -73,6 +79,10 @@ mod arch {
         n
     }
 
+    pub(super) fn wrapped(_: bool) -> bool {
+        false
+    }
+
     pub(super) const fn mask(_: bool) -> u32 {
         u32::MAX
     }
@@ -92,15 +102,27 @@ impl Clock {
         Clock { cycles }
     }
 
+    /// The counter, and whether it wrapped since it was last read.
     #[inline(always)]
-    pub(crate) fn now(self) -> u32 {
-        arch::now(self.cycles)
+    pub(crate) fn now(self) -> (u32, bool) {
+        let mut wrapped = false;
+        loop {
+            // A counter that wraps while the flag is read is read again.
+            let first = arch::now(self.cycles);
+            wrapped |= arch::wrapped(self.cycles);
+            let second = arch::now(self.cycles);
+            if second >= first {
+                return (second, wrapped);
+            }
+        }
     }
 
-    /// Ticks from one reading to another; the counter may have wrapped once.
+    /// Ticks from a counter value to a reading; the counter may have gone round once and as far as before again.
     #[inline(always)]
-    pub(crate) fn since(self, then: u32, now: u32) -> u32 {
-        now.wrapping_sub(then) & arch::mask(self.cycles)
+    pub(crate) fn since(self, then: u32, (now, wrapped): (u32, bool)) -> u32 {
+        let mask = arch::mask(self.cycles);
+        let round = if wrapped && now >= then { mask.wrapping_add(1) } else { 0 };
+        (now.wrapping_sub(then) & mask).wrapping_add(round)
     }
 
     /// Times loops of known lengths; their difference is free of what calling costs. Cycles are not scaled.
@@ -110,7 +132,7 @@ impl Clock {
             return Scale { instructions: 1, ticks: 1 };
         }
         let time = |turns| {
-            let then = self.now();
+            let (then, _) = self.now();
             arch::spin(turns);
             self.since(then, self.now())
         };

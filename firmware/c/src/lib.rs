@@ -132,7 +132,7 @@ unsafe extern "C" fn synop_learn(state: *mut State, factors: *const i32, rules: 
     for (rule, factor) in (0..).zip(factors) {
         machine.set_third_factor(rule, *factor);
     }
-    machine.learn_sample(draws);
+    machine.learn_sample_by(&Scalar, draws);
     0
 }
 
