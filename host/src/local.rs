@@ -114,12 +114,12 @@ impl Bars {
 /// Names of the populations, in the order of the network.
 const POPULATIONS: [&str; 4] = ["input", "error", "hidden", "readout"];
 const INPUT: u32 = 0;
-const ERROR: u32 = 1;
+pub(crate) const ERROR: u32 = 1;
 const HIDDEN: u32 = 2;
-const READOUT: u32 = 3;
+pub(crate) const READOUT: u32 = 3;
 /// Numbers of the rules.
-const READOUT_RULE: u32 = 0;
-const HIDDEN_RULE: u32 = 1;
+pub(crate) const READOUT_RULE: u32 = 0;
+pub(crate) const HIDDEN_RULE: u32 = 1;
 
 impl Setup {
     /// The largest weight.

@@ -10,6 +10,7 @@ use std::time::Duration;
 use synop::firmware::board::Board;
 use synop::firmware::build::{self, Parts, Program, Source, Toolchain, Wanted};
 use synop::firmware::outcome::{Outcome, Said};
+use synop::firmware::present::lesson;
 use synop::firmware::run::{emulate, has_emulator};
 use synop::firmware::script::Script;
 use synop::local::{Drive, Learner, Setup};
@@ -26,6 +27,8 @@ use synop_model::profile::Profile;
 use synop_model::quantize::{Options, quantize};
 use synop_model::rule::RuleSpec;
 
+/// Bytes of state up to which an image runs on every board.
+const SMALL: u64 = 6 * 1024;
 /// Longest that a board may take before it counts as hanging.
 const LIMIT: Duration = Duration::from_secs(120);
 
@@ -132,13 +135,17 @@ fn same_everywhere(name: &str, image: &Image<'_>, script: &Script) -> BTreeMap<S
         let spent = said.spent.unwrap();
         let per = |n: u64, count| n as f64 / host.total(count).max(1) as f64;
         println!(
-            "{name} on {board}: flash {} (code {}), RAM {}, stack {}, per synaptic event {:.1}, per update {:.0}",
+            "{name} on {board}: flash {} (code {}), RAM {}, stack {}, per synaptic event {:.1}, per update {:.0}; \
+             rules {} for {} plastic synapses and {} traces",
             program.sizes.flash,
             program.sizes.code,
             program.sizes.ram,
             said.stack.unwrap_or(0),
             per(spent.rows, Count::StoredEvents),
             per(spent.neurons, Count::Updates),
+            spent.rules,
+            host.total(Count::PlasticUpdates),
+            host.total(Count::TraceUpdates),
         );
         ran.insert(board.clone(), (said, program));
     }
@@ -148,6 +155,49 @@ fn same_everywhere(name: &str, image: &Image<'_>, script: &Script) -> BTreeMap<S
 /// Instructions per synaptic event on a board.
 fn per_event(ran: &BTreeMap<String, (Said, Program)>, board: &str, host: &Outcome) -> f64 {
     ran[board].0.spent.unwrap().rows as f64 / host.total(Count::StoredEvents) as f64
+}
+
+/// Instructions that the price of a class rests on, in the words of a chip's file: `8 (3.7 to 32) instructions`.
+fn priced(chip: &str, class: &str) -> [f64; 3] {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../crates/cost/chips/{chip}.toml"));
+    let chip: toml::Value = toml::from_str(&std::fs::read_to_string(file).unwrap()).unwrap();
+    let source = chip["price"][class]["source"].as_str().unwrap();
+    let numbers = source.split_once(" instructions, counted").unwrap().0.rsplit_once(": ").unwrap().1;
+    let mut numbers = numbers.split([' ', '(', ')']).filter_map(|word| word.parse().ok());
+    std::array::from_fn(|_| numbers.next().unwrap())
+}
+
+/// The chips that price what boards count.
+const PRICED: [(&str, &str); 4] =
+    [("microbit", "cortex-m0"), ("mps2-an386", "cortex-m4"), ("mps2-an505", "cortex-m33"), ("virt", "rv32")];
+
+/// Counted instructions lie in the interval of every chip's price; where they are `nominal`, near its middle.
+fn prices_hold(ran: &BTreeMap<String, (Said, Program)>, host: &Outcome, nominal: bool) {
+    for (board, chip) in PRICED {
+        let Some((said, _)) = ran.get(board) else { continue };
+        let spent = said.spent.unwrap();
+        for (class, instructions, count) in [
+            ("syn_event", spent.rows, Count::StoredEvents),
+            ("soma_update", spent.neurons, Count::Updates),
+            ("weight_update", spent.rules, Count::PlasticUpdates),
+        ] {
+            if host.total(count) == 0 {
+                continue;
+            }
+            let counted = instructions as f64 / host.total(count) as f64;
+            let [middle, low, high] = priced(chip, class);
+            assert!(
+                (low..=high).contains(&counted),
+                "{chip} {class}: {counted} counted, {low} to {high} priced"
+            );
+            if nominal {
+                assert!(
+                    (counted / middle - 1.0).abs() < 0.1,
+                    "{chip} {class}: {counted} counted, {middle} priced"
+                );
+            }
+        }
+    }
 }
 
 /// Numbers that look random and are the same everywhere.
@@ -244,6 +294,7 @@ fn trained_digits_are_the_same_everywhere_and_fit_the_smallest_board() {
     assert!(program.sizes.flash <= 256 * 1024);
     assert!(program.sizes.ram + said.stack.unwrap() <= 16 * 1024);
     let host = Outcome::on_host(image, script.bytes(), &Portable).unwrap();
+    prices_hold(&ran, &host, true);
     let dense = per_event(&ran, "mps2-an386", &host);
     assert!(dense <= 12.0, "{dense} instructions per synaptic event of dense rows");
 }
@@ -252,9 +303,10 @@ fn trained_digits_are_the_same_everywhere_and_fit_the_smallest_board() {
 fn sparse_rows_are_the_same_everywhere() {
     for (name, most_delay) in [("sparse", 1), ("sparse with delays", 3)] {
         let (ran, host) = sparse(name, most_delay);
-        if most_delay == 1 && !ran.is_empty() {
+        if !ran.is_empty() {
             let sparse = per_event(&ran, "mps2-an386", &host);
-            assert!(sparse <= 20.0, "{sparse} instructions per synaptic event of sparse rows");
+            assert!(sparse <= 20.0, "{sparse} instructions per synaptic event of rows: {name}");
+            prices_hold(&ran, &host, false);
         }
     }
 }
@@ -317,27 +369,6 @@ fn drives(setup: &Setup, count: usize, ticks: usize) -> Vec<(Drive, u8)> {
         .collect()
 }
 
-fn learning_session(setup: &Setup, image: &Image<'_>, samples: &[(Drive, u8)], rate: i32) -> Script {
-    let mut script = Script::new(image);
-    let present = |script: &mut Script, drive: &Drive| {
-        script.rest();
-        for values in drive.ticks() {
-            let events: Vec<_> = (0..).zip(values).filter(|(_, v)| **v != 0).map(|(i, v)| [i, *v]).collect();
-            script.events(0, &events);
-            script.step(1);
-        }
-    };
-    for (drive, label) in samples {
-        present(&mut script, drive);
-        script.teach(3, 1, u16::from(*label), setup.margin, &[(0, rate), (1, rate)]);
-    }
-    for (drive, _) in samples {
-        present(&mut script, drive);
-        script.read(3, false, true);
-    }
-    script.end()
-}
-
 /// On-chip learning: what the boards learn is what the host's learner learns.
 fn learning_is_the_same(name: &str, setup: &Setup, samples: usize) -> usize {
     let blob = setup.image().unwrap();
@@ -348,11 +379,13 @@ fn learning_is_the_same(name: &str, setup: &Setup, samples: usize) -> usize {
     for (drive, label) in &samples {
         learner.learn(drive, *label, 8).unwrap();
     }
-    let script = learning_session(setup, &image, &samples, 8);
+    let script = lesson(setup, &image, &samples, 8);
     let host = Outcome::on_host(image, script.bytes(), &Portable).unwrap();
     assert_eq!(host.plastic, learner.machine.plastic(), "a session learns as the host's learner does");
     assert!(host.total(Count::PlasticChanges) > 100, "a rule that changes little proves little");
-    same_everywhere(name, &image, &script).len()
+    let ran = same_everywhere(name, &image, &script);
+    prices_hold(&ran, &host, false);
+    ran.len()
 }
 
 /// The demo's network; `learning_is_the_same` at its size where there is memory, smaller everywhere.
@@ -466,9 +499,8 @@ fn an_attractor_network_relaxes_and_learns_the_same_everywhere() {
     }
 }
 
-#[test]
-fn a_crossbar_network_drifts_and_learns_the_same_everywhere() {
-    let (rows, columns) = (24, 10);
+/// A learning crossbar of some rows and columns; returns on how many boards it ran, and the bytes of its state.
+fn crossbar(name: &str, rows: usize, columns: usize) -> (usize, u64) {
     let weights = (0..rows * columns).map(|k| (k * 7919 % 201) as i16 - 100).collect();
     let mut bar = Crossbar::new(Preset::shipped("reram-es").unwrap(), 100, weights);
     bar.resolution = Resolution::bare(24, 5);
@@ -489,8 +521,74 @@ fn a_crossbar_network_drifts_and_learns_the_same_everywhere() {
     let script = random_session(&image, 2, 25, 30, 6);
     let host = Outcome::on_host(image, script.bytes(), &Portable).unwrap();
     assert!(host.total(Count::PulsesUp) > 20 && host.total(Count::CrossbarCharge) > 0);
-    let ran = same_everywhere("crossbar", &image, &script);
-    assert!(ran.len() >= 5 || ran.is_empty(), "{} boards, {} bytes", ran.len(), arena(&image));
+    (same_everywhere(name, &image, &script).len(), arena(&image))
+}
+
+#[test]
+fn crossbar_networks_drift_and_learn_the_same_everywhere() {
+    let (boards, bytes) = crossbar("crossbar", 24, 10);
+    assert!(boards >= 5 || boards == 0, "{boards} boards, {bytes} bytes");
+    let (boards, bytes) = crossbar("crossbar, small", 12, 8);
+    assert!(bytes <= SMALL && (boards == 7 || boards == 0), "{boards} boards, {bytes} bytes");
+}
+
+mod conformance {
+    //! The golden attractor networks, as the conformance test reads them.
+
+    /// A kind of golden case.
+    #[allow(dead_code)]
+    pub(crate) struct Kind {
+        pub(crate) name: &'static str,
+        pub(crate) cases: fn(&std::path::Path) -> Vec<(String, std::path::PathBuf)>,
+        pub(crate) check: fn(&std::path::Path) -> Result<Outcome, String>,
+    }
+
+    /// What a case came to.
+    #[allow(dead_code)]
+    pub(crate) enum Outcome {
+        Agrees,
+    }
+
+    pub(crate) mod attractor;
+}
+
+#[test]
+fn golden_attractor_networks_learn_the_same_everywhere() {
+    let shown = conformance::attractor::networks(&golden().join("attractor/learning.json")).unwrap();
+    assert!(shown.len() >= 3);
+    for network in shown.iter().take(3) {
+        let built = network.layers.build().unwrap();
+        let blob = write(&built.network, &Placement::one_core(&built.network)).unwrap();
+        let image = blob.image().unwrap();
+        let mut script = Script::new(&image);
+        for program in [LEARN, RECALL] {
+            for (input, teacher, label) in &network.samples {
+                let events = |values: &[i32]| -> Vec<_> { (0..).zip(values).map(|(i, v)| [i, *v]).collect() };
+                script.rest();
+                script.events(built.input as u16, &events(input));
+                if program == LEARN {
+                    script.events(built.teacher as u16, &events(teacher));
+                }
+                let targets: Vec<i32> =
+                    (0..teacher.len()).map(|c| if c == *label { 1 } else { -1 }).collect();
+                script.targets(built.readout as u16, &targets);
+                script.program(program);
+                if program == LEARN {
+                    script.learn();
+                }
+                for piece in built.layers.iter().chain([&built.readout]) {
+                    script.read(*piece as u16, false, true);
+                }
+            }
+        }
+        let script = script.end();
+        let host = Outcome::on_host(image, script.bytes(), &Portable).unwrap();
+        assert!(host.total(Count::PlasticChanges) > 50, "a rule that changes little proves little");
+        let ran = same_everywhere(&format!("golden attractor, {}", network.name), &image, &script);
+        if arena(&image) <= SMALL {
+            assert!(ran.len() == 7 || ran.is_empty(), "{} boards, {} bytes", ran.len(), arena(&image));
+        }
+    }
 }
 
 #[test]
@@ -506,7 +604,7 @@ fn golden_networks_run_everywhere_or_are_refused_with_the_numbers() {
         let image = blob.image().unwrap();
         let script = random_session(&image, 2, 12, 30, 1);
         let ran = same_everywhere(&name, &image, &script);
-        if arena(&image) <= 6 * 1024 && !ran.is_empty() {
+        if arena(&image) <= SMALL && !ran.is_empty() {
             assert_eq!(ran.len(), 7, "{name} needs {} bytes", arena(&image));
             small += 1;
         }
@@ -616,6 +714,8 @@ fn a_c_firmware_runs_the_network_and_its_self_test() {
         let output = at("net.c");
         synop(&["compile", &nir, "-o", &output, "--profile", "snntorch", "--emit", "c", "--for", name])
             .unwrap();
+        let header = std::fs::read_to_string(folder.path().join("net.h")).unwrap();
+        assert_eq!(header.matches("#define NET_PIECE_").count(), 3, "{header}");
         for source in [example.join("main.c"), example.join("start.c"), folder.path().join("net.c")] {
             let status = std::process::Command::new(clang)
                 .current_dir(folder.path())
@@ -664,27 +764,70 @@ fn a_c_firmware_runs_the_network_and_its_self_test() {
 }
 
 #[test]
-fn emitted_rust_compiles_and_holds_the_image() {
+fn emitted_rust_holds_the_image_and_its_self_test_comes_to_the_hosts_bits() {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name).to_string_lossy().into_owned();
     let nir = golden().join("nir/digits_snntorch.nir").to_string_lossy().into_owned();
     let (source, image) = (at("net.rs"), at("net.image"));
     synop(&["compile", &nir, "-o", &source, "--profile", "snntorch", "--emit", "rust"]).unwrap();
     synop(&["compile", &nir, "-o", &image, "--profile", "snntorch"]).unwrap();
-    // A program around the module compares the static with the file.
-    let program = format!(
-        "#[path = {source:?}] mod net;\nfn main() {{ assert!(net::IMAGE.0[..] == std::fs::read({image:?}).unwrap()[..]);\
-         assert!(&raw const net::IMAGE as usize % 64 == 0 && net::ARENA_WORDS > 0);\
-         assert!(net::SELF_TEST.len() > 0 && net::SELF_TEST_DIGEST != 0); }}"
+    // A crate around the module, as a user has it: the static is the file, and the machine passes the self-test.
+    let core = Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates/core").canonicalize().unwrap();
+    let manifest = format!(
+        "[package]\nname = \"emitted\"\nversion = \"0.0.0\"\nedition = \"2024\"\n[workspace]\n\
+         [[bin]]\nname = \"emitted\"\npath = \"main.rs\"\n[dependencies]\nsynop-core = {{ path = {core:?} }}\n"
     );
+    let program = format!(
+        "mod net;\n\
+         use synop_core::frame::Frames;\n\
+         use synop_core::session::{{Outlet, digest, replay}};\n\
+         use synop_core::{{Image, Machine, Observer, Scalar, Threefry}};\n\
+         struct Nobody;\nimpl Observer for Nobody {{}}\nimpl Outlet for Nobody {{}}\n\
+         fn main() {{\n\
+             assert!(net::IMAGE.0[..] == std::fs::read({image:?}).unwrap()[..]);\n\
+             assert!(&raw const net::IMAGE as usize % 64 == 0);\n\
+             let inputs: Vec<_> = net::PIECES.iter().filter(|p| p.4).collect();\n\
+             assert!(net::PIECES.len() == 3 && inputs.len() == 1 && inputs[0].3 == 64);\n\
+             let image = Image::check(&net::IMAGE.0).unwrap();\n\
+             let mut arena = [0u64; net::ARENA_WORDS];\n\
+             let mut machine = Machine::new(image, &mut arena).unwrap();\n\
+             let mut draws = Threefry::new(image.seed);\n\
+             replay(Frames::new(&net::SELF_TEST), &mut machine, &Scalar, &mut draws, &mut Nobody).unwrap();\n\
+             println!(\"{{}} {{}}\", digest(&machine), net::SELF_TEST_DIGEST);\n}}\n"
+    );
+    std::fs::write(folder.path().join("Cargo.toml"), manifest).unwrap();
     std::fs::write(folder.path().join("main.rs"), program).unwrap();
-    let built = std::process::Command::new("rustc")
+    // The versions that the workspace has are there without a network.
+    let lock = Path::new(env!("CARGO_MANIFEST_DIR")).join("../Cargo.lock");
+    std::fs::copy(lock, folder.path().join("Cargo.lock")).unwrap();
+    let ran = std::process::Command::new("cargo")
         .current_dir(folder.path())
-        .args(["--edition", "2024", "main.rs"])
-        .status()
+        .args(["run", "--quiet", "--offline", "--target-dir", &at("target")])
+        .output()
         .unwrap();
-    assert!(built.success());
-    assert!(std::process::Command::new(folder.path().join("main")).status().unwrap().success());
+    assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+    let said = String::from_utf8_lossy(&ran.stdout);
+    let digests: Vec<u32> = said.split_whitespace().map(|word| word.parse().unwrap()).collect();
+    assert!(digests.len() == 2 && digests[0] == digests[1] && digests[0] != 0, "{said}");
+}
+
+#[test]
+fn the_demo_learns_on_a_board_from_the_command_line() {
+    if benches().is_none() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().to_string_lossy().into_owned();
+    synop(&["demo", "--board", "mps2-an386", "--limit", "2", "--out", &out]).unwrap();
+    let report = std::fs::read_to_string(folder.path().join("report.json")).unwrap();
+    let report: serde_json::Value = serde_json::from_str(&report).unwrap();
+    let facts = &report["runs"][0]["firmware"];
+    assert_eq!((facts["board"].as_str(), facts["identical"].as_bool()), (Some("mps2-an386"), Some(true)));
+    assert!(facts["instructions"]["rules"].as_u64().unwrap() > 1_000_000, "{facts}");
+    // What does not fit is refused with the numbers.
+    let refused = synop(&["demo", "--board", "microbit", "--limit", "2"]).unwrap_err();
+    assert_eq!(refused.exit_code(), 2);
+    assert!(refused.to_string().contains("16384 bytes of RAM"), "{refused}");
 }
 
 #[test]

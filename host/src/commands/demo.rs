@@ -2,8 +2,10 @@
 
 use crate::Failure;
 use crate::cli::Common;
+use crate::commands::firmware;
 use crate::data;
 use crate::experiment::Checkpoint;
+use crate::firmware::present::lesson;
 use crate::local::{Drive, Evaluation, Samples, Setup, Trial};
 use crate::progress::Progress;
 use crate::report::{Figure, Meter, Page, Report};
@@ -24,7 +26,8 @@ Examples:
   synop demo
   synop demo --seed 3 --chip loihi1-fitted
   synop demo --seeds 5
-  synop demo --json --out demo-report")]
+  synop demo --json --out demo-report
+  synop demo --board mps2-an386 --limit 5")]
 pub struct Args {
     /// A shipped chip or the path of a chip file, for energy and latency
     #[arg(long, default_value = "loihi1-published", value_name = "CHIP")]
@@ -32,6 +35,14 @@ pub struct Args {
     /// Run this many seeds, counted from --seed, and print means
     #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=100))]
     seeds: u64,
+    /// Learn the first digits of the sparse mode on a board in QEMU instead, and compare every bit with the host (see
+    /// synop firmware --list-boards): a board, several with commas between, or all
+    #[arg(long, value_name = "NAME", value_delimiter = ',', conflicts_with_all = ["chip", "seeds"])]
+    board: Vec<String>,
+    /// Digits that a board learns and then answers
+    #[arg(long, default_value_t = 5, value_name = "N", requires = "board",
+        value_parser = clap::value_parser!(u64).range(1..=1000))]
+    limit: u64,
 }
 
 /// The modes: name and damping.
@@ -55,6 +66,9 @@ struct Outcome {
 /// # Errors
 /// Bad input: an unknown chip. The work failed: the report cannot be written.
 pub fn run(args: &Args, common: &Common) -> Result<(), Failure> {
+    if !args.board.is_empty() {
+        return on_boards(args, common);
+    }
     let chip = shipped::load(&args.chip).map_err(|error| Failure::bad_input(format_args!("{error}")))?;
     let meter = Meter::start(common.threads());
     let digits = data::digits::load()?;
@@ -94,6 +108,18 @@ fn figures(outcomes: &[Outcome]) -> Vec<Figure> {
             outcome.evaluation.first.figures(&format!("the first held-out digit, {mode} mode"))
         })
         .collect()
+}
+
+/// The first digits of the sparse mode, learnt on boards.
+fn on_boards(args: &Args, common: &Common) -> Result<(), Failure> {
+    let setup = setup(common.seed(), true);
+    let (train, _) = data::digits::load()?.split(0.7, common.seed());
+    let Samples { drives, labels } = samples(&train, MODES[0].1)?;
+    let digits: Vec<_> = drives.into_iter().zip(labels).take(args.limit as usize).collect();
+    let blob = setup.image()?;
+    let image = blob.image().map_err(Failure::work)?;
+    let script = lesson(&setup, &image, &digits, RATES[0]);
+    firmware::learn(&args.board, image, &script, digits.len(), common)
 }
 
 /// Digits as drives of the network.

@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use serde::Serialize;
 use serde_json::{Value, json};
-use synop_core::Count;
+use synop_core::{Count, Image};
 
 use crate::cli::{Common, warn};
 use crate::firmware::board::Board;
 use crate::firmware::build::{self, Parts, Program, Source, Toolchain, Wanted};
 use crate::firmware::outcome::{Outcome, Said, Spent};
 use crate::firmware::present::Presentation;
+use crate::firmware::script::Script;
 use crate::firmware::{elf, run as emulator};
 use crate::input::{InputArgs, Inputs};
 use crate::pipeline::Compiled;
@@ -21,6 +22,8 @@ use crate::{Failure, files, ledger, source};
 
 /// Samples that are put into flash unless --limit says otherwise.
 const SAMPLES: u64 = 10;
+/// Seconds that a board may take for a lesson.
+const LESSON_LIMIT_S: u64 = 600;
 
 /// Run an image on a board in QEMU and compare it with the host, bit for bit
 #[derive(Debug, clap::Args)]
@@ -98,7 +101,11 @@ pub fn run(args: &Args, common: &Common) -> Result<(), Failure> {
     if let Some(file) = &args.host_trace {
         shown.trace(&compiled, &host, "host")?.write(file)?;
     }
-    let boards = boards(args)?;
+    let boards = boards(&args.board)?;
+    let boards = match &args.memory {
+        Some(memory) => boards.into_iter().map(|b| b.with_memory(memory)).collect::<Result<_, _>>()?,
+        None => boards,
+    };
     let several = boards.len() > 1;
     if several && (args.trace.is_some() || args.emit.is_some()) {
         return Err(Failure::bad_input("one file for several boards")
@@ -129,7 +136,7 @@ pub fn run(args: &Args, common: &Common) -> Result<(), Failure> {
                     shown.trace(&compiled, &said.outcome, &board.name)?.write(file)?;
                 }
                 let difference = said.outcome.difference(&host);
-                let facts = facts(board, &program, &said, &host, &shown, difference.is_none());
+                let facts = facts(board, &program, &said, &host, shown.ticks.len(), difference.is_none());
                 failure = failure.or_else(|| difference.map(|text| (board.name.clone(), text)));
                 facts
             }
@@ -164,18 +171,72 @@ fn open(path: &Path) -> Result<Compiled, Failure> {
     Compiled::open(source::open_image(path, &bytes)?)
 }
 
-fn boards(args: &Args) -> Result<Vec<Board>, Failure> {
+fn boards(names: &[String]) -> Result<Vec<Board>, Failure> {
     let mut boards = Vec::new();
-    for name in &args.board {
+    for name in names {
         match name.as_str() {
             "all" => boards.extend(Board::emulated()),
             _ => boards.push(Board::named(name)?),
         }
     }
-    if let Some(memory) = &args.memory {
-        boards = boards.into_iter().map(|b| b.with_memory(memory)).collect::<Result<_, _>>()?;
-    }
     Ok(boards)
+}
+
+/// Runs a lesson of `samples` samples on boards in QEMU, compares each with the host, and prints what it took. Of
+/// `all` boards, those that do not hold the image are named with the numbers in a warning.
+///
+/// # Errors
+/// Bad input: a board that does not hold the image, a compiler or emulator that is missing. The work failed: a board
+/// reported an error, did not end, or came to other bits than the host.
+pub(crate) fn learn(
+    names: &[String],
+    image: Image<'_>,
+    script: &Script,
+    samples: usize,
+    common: &Common,
+) -> Result<(), Failure> {
+    let host = Outcome::on_host(image, script.bytes(), &Native::default()).map_err(Failure::work)?;
+    let arena = image.memory(0..image.cores).bytes() as u64;
+    let wanted = Wanted { trace: true, meter: true, ..Wanted::default() };
+    let parts = Parts {
+        image: image.bytes(),
+        arena,
+        stack: build::stack_needed(&image),
+        input: script.bytes(),
+        wanted,
+    };
+    let mut report = Report { command: "demo".into(), ..Report::new(common.seed()) };
+    for board in boards(names)? {
+        let program = match linked(&board, parts) {
+            Err(refused) if names.iter().any(|n| n == "all") && refused.exit_code() == 2 => {
+                report.warnings.push(refused.to_string());
+                continue;
+            }
+            program => program?,
+        };
+        let said = emulator::emulate(&board, &program.elf, &[], Duration::from_secs(LESSON_LIMIT_S))?;
+        if let Some((code, text)) = &said.error {
+            return Err(
+                Failure::work(format_args!("{} stopped with exit code {code}", board.name)).found(text)
+            );
+        }
+        if let Some(text) = said.outcome.difference(&host) {
+            return Err(
+                Failure::work(format_args!("{} and the host came to different bits", board.name)).found(text)
+            );
+        }
+        let mut run =
+            Report { command: "demo".into(), label: board.name.clone(), ..Report::new(common.seed()) };
+        run.task = Some(Task { samples: samples as u64, ..Task::default() });
+        let facts = facts(&board, &program, &said, &host, samples, true);
+        run.more.insert("firmware".into(), serde_json::to_value(facts).unwrap_or(Value::Null));
+        report.runs.push(run);
+    }
+    if let Some(folder) = &common.out {
+        Page::new(report.clone()).write(folder)?;
+    }
+    report.all_warnings().iter().for_each(warn);
+    common.print(&report, || text(&report))
 }
 
 fn program(
@@ -192,6 +253,11 @@ fn program(
         input: if args.stream { &[] } else { shown.script.bytes() },
         wanted: Wanted { trace: true, meter: true, stream: args.stream, cycles: args.cycles },
     };
+    linked(board, parts)
+}
+
+/// The firmware with an image and an input, for a board.
+fn linked(board: &Board, parts: Parts<'_>) -> Result<Program, Failure> {
     build::fits_ram(board, parts.arena, parts.stack)?;
     let source = Source::find()?;
     let toolchain = Toolchain::for_target(&board.target)?;
@@ -303,14 +369,14 @@ fn facts(
     program: &Program,
     said: &Said,
     host: &Outcome,
-    shown: &Presentation,
+    samples: usize,
     identical: bool,
 ) -> Facts {
     Facts {
         label: "run in QEMU",
         identical: Some(identical),
         stack_bytes: said.stack,
-        instructions: said.spent.map(|spent| Instructions::of(&spent, host, shown.ticks.len())),
+        instructions: said.spent.map(|spent| Instructions::of(&spent, host, samples)),
         ..sizes(board, program)
     }
 }

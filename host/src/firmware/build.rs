@@ -16,7 +16,7 @@ const STATIC: u64 = 64;
 pub fn stack_needed(image: &Image<'_>) -> u64 {
     let crossbars = (0..image.ports).filter_map(|p| image.port(p)).any(|p| p.store == Store::Crossbar);
     match (crossbars, image.rule_count()) {
-        (true, _) => 10_048,
+        (true, _) => 10_496,
         (false, 0) => 4608,
         (false, _) => 7680,
     }

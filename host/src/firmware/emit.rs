@@ -96,6 +96,30 @@ fn ends(compiled: &Compiled, image: &Image<'_>) -> Result<[(u32, u32); 2], Failu
     }
 }
 
+/// Every piece with a name that is an identifier: that of its population, numbered where the population is split.
+fn pieces(compiled: &Compiled, image: &Image<'_>) -> Vec<(String, u32, Piece)> {
+    let names = compiled.names();
+    let all: Vec<_> = (0..image.pieces).filter_map(|p| Some((p, image.piece(p)?))).collect();
+    let named = all.iter().map(|&(p, piece)| {
+        let siblings: Vec<u32> =
+            all.iter().filter(|(_, other)| other.population == piece.population).map(|(q, _)| *q).collect();
+        let name = names.get(piece.population as usize).copied().unwrap_or("");
+        let letters =
+            name.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' });
+        let part = siblings.iter().position(|q| *q == p).filter(|_| siblings.len() > 1);
+        (letters.collect::<String>() + &part.map_or_else(String::new, |k| format!("_{k}")), p, piece)
+    });
+    let mut named: Vec<_> = named.collect();
+    // Names that differ in other letters only are told apart by the number.
+    let plain: Vec<String> = named.iter().map(|n| n.0.clone()).collect();
+    for (name, p, _) in &mut named {
+        if plain.iter().filter(|other| *other == name).count() > 1 {
+            name.push_str(&format!("_{p}"));
+        }
+    }
+    named
+}
+
 /// Writes `NAME.c`, `NAME.h` and `synop.h`, and for a board the library `libsynop.a`. Returns the files.
 ///
 /// # Errors
@@ -108,11 +132,22 @@ pub fn c(path: &Path, compiled: &Compiled, board: Option<&str>) -> Result<Vec<Pa
     let (name, header) = (identifier(path), path.with_extension("h"));
     let upper = name.to_ascii_uppercase();
     let (bytes, frames) = (image.bytes().len(), test.frames.bytes().len());
+    let mut all = String::new();
+    for (piece, number, record) in pieces(compiled, &image) {
+        let _ = writeln!(
+            all,
+            "#define {upper}_PIECE_{piece} {number}u /* {}, {} neurons from {} on */",
+            if record.kind == Kind::Input { "input" } else { "neurons" },
+            record.count,
+            record.population_first
+        );
+    }
     let h = format!(
         "/* Written by synop compile: image {sha}. */\n#ifndef {upper}_H\n#define {upper}_H\n\n#include \"synop.h\"\n\n\
          #define {upper}_IMAGE_BYTES {bytes}u\n#define {upper}_MEMORY_WORDS {words}u\n\
          #define {upper}_INPUT_PIECE {input}u\n#define {upper}_INPUTS {inputs}\n\
-         #define {upper}_OUTPUT_PIECE {output}u\n#define {upper}_OUTPUTS {outputs}\n\
+         #define {upper}_OUTPUT_PIECE {output}u\n#define {upper}_OUTPUTS {outputs}\n\n\
+         /* All pieces, by the name of their population. */\n{all}\n\
          #define {upper}_SELFTEST_BYTES {frames}u\n#define {upper}_SELFTEST_DIGEST {digest:#010x}u\n\n\
          extern const uint8_t {name}_image[{upper}_IMAGE_BYTES];\n\
          extern const uint8_t {name}_selftest[{upper}_SELFTEST_BYTES];\n\n#endif\n",
@@ -153,6 +188,15 @@ pub fn c(path: &Path, compiled: &Compiled, board: Option<&str>) -> Result<Vec<Pa
 pub fn rust(path: &Path, compiled: &Compiled) -> Result<Vec<PathBuf>, Failure> {
     let image = compiled.image()?;
     let test = SelfTest::of(image)?;
+    let mut all = String::new();
+    for (name, number, record) in pieces(compiled, &image) {
+        let input = record.kind == Kind::Input;
+        let _ = writeln!(
+            all,
+            "    ({name:?}, {number}, {}, {}, {input}),",
+            record.population_first, record.count
+        );
+    }
     let text = format!(
         "//! Written by synop compile: image {sha}.\n//!\n\
          //! ```ignore\n\
@@ -164,6 +208,8 @@ pub fn rust(path: &Path, compiled: &Compiled) -> Result<Vec<PathBuf>, Failure> {
          //! assert_eq!(digest(&machine), SELF_TEST_DIGEST);\n\
          //! ```\n\n\
          /// Bytes where an image may stand.\n#[repr(C, align(64))]\npub struct Aligned<const N: usize>(pub [u8; N]);\n\n\
+         /// All pieces: population, number, first neuron in the population, neurons, whether it is an input.\n\
+         pub const PIECES: &[(&str, u32, u32, u32, bool)] = &[\n{all}];\n\n\
          /// Words of 8 bytes that a machine needs.\npub const ARENA_WORDS: usize = {words};\n\n\
          /// The image.\npub static IMAGE: Aligned<{bytes}> = Aligned([\n{}]);\n\n\
          /// Frames of the self-test.\npub static SELF_TEST: [u8; {frames}] = [\n{}];\n\n\

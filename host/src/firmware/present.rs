@@ -3,10 +3,38 @@
 use super::outcome::Outcome;
 use super::script::Script;
 use crate::input::{Inputs, Sample};
+use crate::local::{self, Drive, Setup};
 use crate::pipeline::{Compiled, Spike};
 use crate::{Failure, trace};
+use synop_core::Image;
 use synop_core::image::Kind;
 use synop_core::session::MOST_WATCHED;
+
+/// A lesson for a network that learns by local rules: every sample is shown from rest and taught, then every sample
+/// is shown again and its readout told. `rate` is the third factor of both rules.
+pub fn lesson(setup: &Setup, image: &Image<'_>, samples: &[(Drive, u8)], rate: i32) -> Script {
+    let mut script = Script::new(image);
+    let present = |script: &mut Script, drive: &Drive| {
+        script.rest();
+        for values in drive.ticks() {
+            let events: Vec<_> = (0..).zip(values).filter(|(_, v)| **v != 0).map(|(i, v)| [i, *v]).collect();
+            script.events(0, &events);
+            script.step(1);
+        }
+    };
+    let (readout, error) = (local::READOUT as u16, local::ERROR as u16);
+    let factors = [local::READOUT_RULE as u16, local::HIDDEN_RULE as u16].map(|rule| (rule, rate));
+    let factors = if setup.plastic_hidden { &factors[..] } else { &factors[..1] };
+    for (drive, label) in samples {
+        present(&mut script, drive);
+        script.teach(readout, error, u16::from(*label), setup.margin, factors);
+    }
+    for (drive, _) in samples {
+        present(&mut script, drive);
+        script.read(readout, false, true);
+    }
+    script.end()
+}
 
 /// Samples, told to a board.
 #[derive(Debug, Clone, Default, PartialEq)]

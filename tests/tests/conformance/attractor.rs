@@ -17,6 +17,8 @@ use synop_model::network::Synapses;
 use synop_model::placement::Placement;
 use synop_model::rule::RuleSpec;
 
+// Two test programs use a part each: the golden tables all of it, the boards the networks.
+#[allow(dead_code)]
 pub(crate) const KIND: Kind = Kind { name: "attractor", cases, check };
 
 fn cases(folder: &Path) -> Vec<(String, PathBuf)> {
@@ -122,6 +124,39 @@ struct Case {
     runs: Vec<Run>,
 }
 
+/// A network of a golden case, and what it is shown.
+#[allow(dead_code)]
+pub(crate) struct Shown {
+    /// What the run is called.
+    pub(crate) name: String,
+    /// The network, before it is built.
+    pub(crate) layers: Layers,
+    /// Input and teacher of each sample, and its label.
+    pub(crate) samples: Vec<(Vec<i32>, Vec<i32>, usize)>,
+}
+
+/// The networks of a case whose rules draw nothing, one of each schedule, tie and mode.
+#[allow(dead_code)]
+pub(crate) fn networks(path: &Path) -> Result<Vec<Shown>, String> {
+    let text = std::fs::read_to_string(path).map_err(|e| e.to_string())?;
+    let case: Case = serde_json::from_str(&text).map_err(|e| e.to_string())?;
+    let mut shown: Vec<Shown> = Vec::new();
+    for run in case.runs.iter().filter(|run| run.kind == "online") {
+        let name = format!("{} {} {}", run.schedule, run.tie, run.mode);
+        if shown.iter().any(|s| s.name == name) {
+            continue;
+        }
+        let sample = |(input, &label): (&Vec<i32>, &usize)| {
+            let teacher = (0..case.cfg.c).map(|c| if c == label { case.cfg.yes } else { -case.cfg.no });
+            (input.clone(), teacher.collect(), label)
+        };
+        let samples = case.inputs.iter().zip(&case.labels).map(sample).collect();
+        shown.push(Shown { name, layers: network(&case, run)?, samples });
+    }
+    Ok(shown)
+}
+
+#[allow(dead_code)]
 fn check(path: &Path) -> Result<Outcome, String> {
     let text = std::fs::read_to_string(path).map_err(|e| e.to_string())?;
     let case: Case = serde_json::from_str(&text).map_err(|e| e.to_string())?;
