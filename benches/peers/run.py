@@ -13,6 +13,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
@@ -38,7 +39,9 @@ def programs(env, length, data):
 
 def measure(command):
     """The lines of JSON that a program prints, or nothing and why."""
+    begun = time.monotonic()
     done = subprocess.run(command, capture_output=True, text=True, env=dict(os.environ, OMP_NUM_THREADS="1"))
+    print(f"{time.monotonic() - begun:6.0f} s  {' '.join(map(os.path.basename, command))}", file=sys.stderr)
     lines = [json.loads(line[5:]) for line in done.stdout.splitlines() if line.startswith("JSON ")]
     if done.returncode != 0 or not lines:
         print("failed:", " ".join(command), done.stderr[-500:], file=sys.stderr)
