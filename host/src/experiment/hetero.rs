@@ -89,7 +89,7 @@ impl Experiment for HeteroAssociation {
         let mut report = Report::new(context.seed);
         let mut plot =
             Xy::new("Recall against load", "pairs per neuron", "pairs recalled (%)").y_range(0.0, 100.0);
-        let (mut table, mut capacity) = (Vec::new(), Vec::new());
+        let (mut table, mut capacity, mut reached) = (Vec::new(), Vec::new(), Vec::new());
         for depth in &self.depths {
             let mut curve = Vec::new();
             for load in &self.loads {
@@ -103,7 +103,9 @@ impl Experiment for HeteroAssociation {
                 }));
                 curve.push((*load, recalled));
             }
-            capacity.push(json!({"layers": depth, "load_at_90_percent_recalled": at_level(&curve, 0.9)}));
+            let load = at_level(&curve, 0.9);
+            reached.push((depth.size() as f64, load));
+            capacity.push(json!({"layers": depth, "load_at_90_percent_recalled": load}));
             let name = format!("{} layers", depth.size());
             plot = plot.line(&name, curve.into_iter().map(|(load, r)| (load, 100.0 * r)));
         }
@@ -113,7 +115,15 @@ impl Experiment for HeteroAssociation {
         report
             .profile
             .insert("recall".into(), json!("input only, right-hand links off; an overlap above 0.9 counts"));
-        Ok(Outcome::from(report).figure(Figure::new(Section::Results, &plot, "Mean over the repeats.")))
+        let depths =
+            Xy::new("Capacity against depth", "layers", "pairs per neuron").line("90 % recalled", reached);
+        Ok(Outcome::from(report)
+            .figure(Figure::new(Section::Results, &plot, "Mean over the repeats."))
+            .figure(Figure::new(
+                Section::Results,
+                &depths,
+                "The load up to which 90 % of the pairs are recalled.",
+            )))
     }
 }
 
