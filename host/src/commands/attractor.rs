@@ -158,8 +158,8 @@ Examples:
         /// Self-couplings
         #[arg(long, value_delimiter = ',', default_values_t = [0.6, 0.8, 1.0, 1.5])]
         self_coupling: Vec<f64>,
-        /// Neurons flipped
-        #[arg(long, value_delimiter = ',', default_values_t = [1, 4, 20, 40, 80])]
+        /// Neurons flipped [default: one, and 1, 5, 10 and 20 in a hundred]
+        #[arg(long, value_delimiter = ',')]
         flips: Vec<usize>,
     },
     /// Hetero-association in chains of different depth
@@ -262,6 +262,10 @@ fn study(what: &What, seed: u64) -> Result<Study, Failure> {
             symmetric(dynamics, *neurons, *self_coupling, eta, seed)
         }
         What::Basin { neurons, samples, self_coupling, flips } => {
+            let mut usual: Vec<usize> = vec![1, neurons / 100, neurons / 20, neurons / 10, neurons / 5];
+            usual.retain(|n| *n > 0);
+            usual.dedup();
+            let flips = if flips.is_empty() { &usual } else { flips };
             disturbed(*neurons, *samples, self_coupling, flips, seed)
         }
         What::Hetero { layers, pairs, samples } => associated(layers, pairs, *samples, seed),
