@@ -1444,7 +1444,7 @@ mod tests {
         if cfg!(miri) { &[1, 65] } else { &[1, 63, 64, 65, 130, 512, 1000, 1024, 1600] };
     const ROWS: usize = if cfg!(miri) { 18 } else { 70 };
     const TILES: u32 = if cfg!(miri) { 40 } else { 4000 };
-    const PIECES: usize = if cfg!(miri) { 8 } else { 400 };
+    const PIECES: usize = if cfg!(miri) { 24 } else { 400 };
 
     fn random(seed: u64, n: usize) -> Vec<u8> {
         let mut bytes = vec![0; n];
