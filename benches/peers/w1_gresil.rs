@@ -42,7 +42,13 @@ fn main() {
         for k in 0..INPUTS {
             // 20 pA for 1 of 20 ms are 0.1 mV.
             let excites = k < INPUTS * 4 / 5;
-            let source = if excites { below(N * 4 / 5) } else { N * 4 / 5 + below(N / 5) };
+            // Nobody may excite himself there: one draw in ten thousand is made again.
+            let source = loop {
+                let source = if excites { below(N * 4 / 5) } else { N * 4 / 5 + below(N / 5) };
+                if source != target {
+                    break source;
+                }
+            };
             net.add_synapse(source as u16, target as u16, if excites { 20 } else { -100 }).expect("valid");
         }
     }
