@@ -6,11 +6,11 @@
 //!
 //! Proof of safety of the loads, stores, gathers and scatters:
 //!
-//! * columns of a group are compared with the length of the matrix; states, pulse numbers and factors have two per
-//!   column by [`serves`];
+//! * columns of a group are compared with the length of the matrix; counts are as many, states, pulse numbers and
+//!   factors have two per column, by [`serves`];
 //! * nodes are looked up at states of at most `top`, hence at segments below `2^log2_segments`, and the tables have
 //!   one node more, of two or four tables, by [`serves`];
-//! * deviates are looked up by eight bits in a table of 256.
+//! * deviates are looked up in registers.
 
 use std::arch::x86_64::*;
 
@@ -22,14 +22,15 @@ use synop_core::device::{Coordinate, NORMAL, Purpose, address};
 /// Pairs of a group.
 const LANES: usize = 8;
 
-/// [`NORMAL`] in lanes that a gather can load.
-static DEVIATES: [i32; 256] = {
-    let (mut wide, mut i) = ([0; 256], 0);
-    while i < 256 {
-        wide[i] = NORMAL[i] as i32;
+/// The upper half of [`NORMAL`]; the lower one is its mirror image.
+static DEVIATES: [i16; 128] = {
+    let (mut half, mut i) = ([0; 128], 0);
+    while i < 128 {
+        half[i] = NORMAL[128 + i];
+        assert!(NORMAL[127 - i] == -half[i], "the deviates are symmetric");
         i += 1;
     }
-    wide
+    half
 };
 
 /// Whether the loops below know this class, and all slices have the lengths that they need.
@@ -201,13 +202,35 @@ fn threefry(key: [u32; 2], time: __m256i, block: __m256i) -> [__m512i; 2] {
     [_mm512_cvtepu32_epi64(a), _mm512_cvtepu32_epi64(b)]
 }
 
-/// The deviates that byte `BYTE` of the bits selects.
+/// The deviates that the four bytes of the bits of each lane select, in the four words of the lane.
+///
+/// The table is looked up in registers: a gather costs more than all else that becomes of a deviate.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
-fn deviate<const SHIFT: u32>(bits: __m512i) -> __m512i {
-    let at = _mm512_and_si512(_mm512_srli_epi64::<SHIFT>(bits), _mm512_set1_epi64(0xff));
-    // SAFETY: eight bits select one of 256.
-    _mm512_cvtepi32_epi64(unsafe { _mm512_i64gather_epi32::<4>(at, DEVIATES.as_ptr()) })
+fn deviates(bits: __m512i) -> __m512i {
+    // Byte i of a lane to its word i; a set high bit gives 0.
+    let bytes =
+        _mm512_broadcast_i32x4(_mm_setr_epi8(0, -1, 1, -1, 2, -1, 3, -1, 8, -1, 9, -1, 10, -1, 11, -1));
+    let at = _mm512_shuffle_epi8(bits, bytes);
+    let mirrored = _mm512_testn_epi16_mask(at, _mm512_set1_epi16(0x80));
+    let at = _mm512_mask_sub_epi16(at, mirrored, _mm512_set1_epi16(127), at);
+    // SAFETY: four vectors of 32 words are the whole of the table.
+    let [a, b, c, d] =
+        [0, 1, 2, 3].map(|i| unsafe { _mm512_loadu_si512(DEVIATES.as_ptr().add(32 * i).cast()) });
+    let far = _mm512_test_epi16_mask(at, _mm512_set1_epi16(0x40));
+    let found = _mm512_mask_blend_epi16(
+        far,
+        _mm512_permutex2var_epi16(a, at, b),
+        _mm512_permutex2var_epi16(c, at, d),
+    );
+    _mm512_mask_sub_epi16(found, mirrored, _mm512_setzero_si512(), found)
+}
+
+/// Word `WORD` of each lane, with its sign; `LEFT` is 48 − 16 `WORD`.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
+fn word<const LEFT: u32>(words: __m512i) -> __m512i {
+    _mm512_srai_epi64::<48>(_mm512_slli_epi64::<LEFT>(words))
 }
 
 #[inline]
@@ -269,19 +292,25 @@ impl<'a> Class<'a> {
         done: &mut Pulsed,
     ) -> bool {
         let (first, last) = (columns[0] as usize, columns[n - 1] as usize);
-        if last >= row.matrix.len() || columns[..n].iter().any(|c| *c as usize > last) {
-            return false;
-        }
         let present = (0xffu32 >> (LANES - n)) as __mmask8;
         let joined = n == LANES && last - first == LANES - 1;
-        let counts: [i32; LANES] =
-            std::array::from_fn(|i| if i < n { row.counts[columns[i] as usize] } else { 0 });
-        // SAFETY: arrays of eight; below, columns are inside the row, as compared above, and where they are `joined`
-        // they are eight in a row.
-        let (place, counts) = unsafe {
-            (_mm256_loadu_si256(columns.as_ptr().cast()), _mm256_loadu_si256(counts.as_ptr().cast()))
+        // SAFETY: an array of eight.
+        let place = unsafe { _mm256_loadu_si256(columns.as_ptr().cast()) };
+        let beyond = _mm256_mask_cmpgt_epu32_mask(present, place, _mm256_set1_epi32(last as i32));
+        if last >= row.matrix.len() || beyond != 0 {
+            return false;
+        }
+        let index = _mm512_cvtepu32_epi64(place);
+        let counts = if joined {
+            // SAFETY: columns are inside the row, as compared above, here and below, and eight in a row.
+            unsafe { _mm256_loadu_si256(row.counts.as_ptr().add(first).cast()) }
+        } else {
+            let counts: [i32; LANES] =
+                std::array::from_fn(|i| if i < n { row.counts[columns[i] as usize] } else { 0 });
+            // SAFETY: an array of eight.
+            unsafe { _mm256_loadu_si256(counts.as_ptr().cast()) }
         };
-        let (index, counts) = (_mm512_cvtepu32_epi64(place), _mm512_cvtepi32_epi64(counts));
+        let counts = _mm512_cvtepi32_epi64(counts);
         let load = |from: &[u32]| -> __m512i {
             // SAFETY: two per column.
             unsafe {
@@ -393,17 +422,26 @@ impl<'a> Class<'a> {
             None => (self.units(after[0], None), self.units(after[1], None)),
         };
         let weight = clamp(_mm512_sub_epi64(a, b), all(-32767), all(32767));
-        let mut weights = [0i16; LANES];
-        // SAFETY: an array of eight.
-        unsafe { _mm_storeu_si128(weights.as_mut_ptr().cast(), _mm512_cvtepi64_epi16(weight)) };
-        let mut old = [0i16; LANES];
-        for lane in 0..n {
-            let at = &mut row.matrix[columns[lane] as usize];
-            old[lane] = *at;
-            *at = weights[lane];
-        }
-        // SAFETY: an array of eight.
-        let old = _mm512_cvtepi16_epi64(unsafe { _mm_loadu_si128(old.as_ptr().cast()) });
+        let narrow = _mm512_cvtepi64_epi16(weight);
+        let old = if joined {
+            // SAFETY: as above.
+            unsafe {
+                let at = row.matrix.as_mut_ptr().add(first).cast();
+                let old = _mm_loadu_si128(at);
+                _mm_storeu_si128(at, narrow);
+                old
+            }
+        } else {
+            let (mut weights, mut old) = ([0i16; LANES], [0i16; LANES]);
+            // SAFETY: an array of eight.
+            unsafe { _mm_storeu_si128(weights.as_mut_ptr().cast(), narrow) };
+            for lane in 0..n {
+                old[lane] = std::mem::replace(&mut row.matrix[columns[lane] as usize], weights[lane]);
+            }
+            // SAFETY: an array of eight.
+            unsafe { _mm_loadu_si128(old.as_ptr().cast()) }
+        };
+        let old = _mm512_cvtepi16_epi64(old);
         let differ = |a, b| (_mm512_cmpneq_epi64_mask(a, b) & present).count_ones();
         let zero = _mm512_setzero_si512();
         done.changes.changed += u64::from(differ(weight, old));
@@ -437,9 +475,10 @@ impl<'a> Class<'a> {
     fn devices(&self, spread: &Spread, own: __m512i, fault: __m512i, up: __mmask8) -> Devices {
         let choose = |[ahead, back]: [__m512i; 2]| _mm512_mask_blend_epi64(up, back, ahead);
         let one = all(1 << 12);
-        let common = _mm512_srai_epi64::<7>(_mm512_mul_epi32(spread.gain_sd, deviate::<0>(own)));
+        let drawn = deviates(own);
+        let common = _mm512_srai_epi64::<7>(_mm512_mul_epi32(spread.gain_sd, word::<48>(drawn)));
         let shared = _mm512_srai_epi64::<12>(_mm512_mul_epi32(common, choose(spread.share)));
-        let alone = _mm512_srai_epi64::<7>(_mm512_mul_epi32(choose(spread.only), deviate::<8>(own)));
+        let alone = _mm512_srai_epi64::<7>(_mm512_mul_epi32(choose(spread.only), word::<32>(drawn)));
         let gain = _mm512_abs_epi64(_mm512_add_epi64(_mm512_add_epi64(one, shared), alone));
         let gain = _mm512_min_epi64(gain, all(1 << 20));
         let bound = |reach, sd, deviate| {
@@ -448,8 +487,8 @@ impl<'a> Class<'a> {
             let reach = _mm512_srai_epi64::<12>(_mm512_mul_epi32(reach, factor));
             clamp(_mm512_add_epi64(self.zero, reach), _mm512_setzero_si512(), self.top)
         };
-        let low = bound(spread.low_reach, spread.low_sd, deviate::<24>(own));
-        let high = bound(spread.high_reach, spread.high_sd, deviate::<16>(own));
+        let low = bound(spread.low_reach, spread.low_sd, word::<0>(drawn));
+        let high = bound(spread.high_reach, spread.high_sd, word::<16>(drawn));
         let stretch = match spread.kinds {
             [0, 0] => None,
             kinds => {
@@ -524,10 +563,10 @@ impl<'a> Class<'a> {
         let mut step = at(node);
         if self.cycle_kind == 2 {
             let deviation = at(_mm512_add_epi64(node, all(2 * self.table)));
-            let noise = _mm512_mul_epi32(deviation, deviate::<0>(bits));
+            let noise = _mm512_mul_epi32(deviation, word::<48>(deviates(bits)));
             step = _mm512_add_epi64(step, _mm512_srai_epi64::<7>(_mm512_add_epi64(noise, all(64))));
         } else if self.cycle_kind == 1 {
-            let share = _mm512_mul_epi32(self.cycle_sd, deviate::<0>(bits));
+            let share = _mm512_mul_epi32(self.cycle_sd, word::<48>(deviates(bits)));
             let noise = _mm512_add_epi64(_mm512_mul_epi32(step, share), all(1 << 14));
             step = _mm512_add_epi64(step, _mm512_srai_epi64::<15>(noise));
         }
@@ -556,7 +595,7 @@ impl<'a> Class<'a> {
     fn seen(&self, states: &[__m512i; 2], bits: &[__m512i; 2]) -> [__m512i; 2] {
         let Some(sd) = self.write_sd else { return *states };
         let see = |state, bits| {
-            let noise = _mm512_srai_epi64::<7>(_mm512_mul_epi32(sd, deviate::<8>(bits)));
+            let noise = _mm512_srai_epi64::<7>(_mm512_mul_epi32(sd, word::<32>(deviates(bits))));
             clamp(_mm512_add_epi64(state, noise), _mm512_setzero_si512(), self.top)
         };
         [see(states[0], bits[0]), see(states[1], bits[1])]
