@@ -63,11 +63,11 @@ use crate::Failure;
 use crate::progress::Progress;
 use crate::report::{Figure, Page, Report};
 
-pub use checkpoint::Checkpoint;
+pub use checkpoint::{Checkpoint, Pieces};
 pub use file::{Setting, Source};
 pub use number::Whole;
 pub(crate) use plan::require_memory;
-pub use plan::{Ready, State, plan};
+pub use plan::{Ready, State, plan, run_id};
 
 /// The tasks, one line each; alphabetical by name.
 pub static TASKS: &[Task] = &[
@@ -165,8 +165,8 @@ pub struct Context<'a> {
     pub folder: &'a Path,
     /// Threads that the user allowed. Results must not depend on it.
     pub threads: usize,
-    /// Where unfinished work is kept, if anywhere.
-    pub(crate) unfinished: Option<PathBuf>,
+    /// Where unfinished work is kept, if anywhere, and the name of the run there.
+    pub(crate) state: Option<(&'a State, &'a str)>,
     /// Whether another bar already tells the progress.
     pub(crate) quiet: bool,
 }
@@ -184,7 +184,7 @@ impl Context<'_> {
 
     /// The place where this run may save its state. Each `part` of a run (a learner among several) has its own.
     pub fn checkpoint(&self, part: &str) -> Checkpoint {
-        Checkpoint::new(self.unfinished.as_ref().map(|path| path.with_extension(format!("{part}.part"))))
+        Checkpoint::new(self.state.map(|(state, id)| state.part(id, part)))
     }
 }
 

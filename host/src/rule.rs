@@ -15,7 +15,7 @@ use rand_core::{RngCore, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use serde::Serialize;
 use synop_core::plasticity::{Cadence, Rounding, Variable, Weights};
-use synop_core::{Count, Machine, Portable, Threefry, Unobserved};
+use synop_core::{Count, Machine, Threefry, Unobserved};
 use synop_device::Preset;
 use synop_model::crossbar::{Crossbar, ENERGY_UNIT_J};
 use synop_model::image::{Blob, write};
@@ -25,6 +25,7 @@ use synop_model::rule::RuleSpec;
 use synop_model::rule::oracle;
 
 use crate::Failure;
+use crate::simd::Native;
 
 const PIXELS: usize = 64;
 const CLASSES: usize = 10;
@@ -389,13 +390,14 @@ fn present(
 ) -> Result<(), Failure> {
     let broken =
         |e: synop_core::InputError| Failure::work(format_args!("the machine refuses its input: {e}"));
+    let kernels = Native::detect();
     for (tick, spikes) in sample.ticks.iter().enumerate() {
         let events: Vec<[i32; 2]> = spikes.iter().map(|&i| [i as i32, 1]).collect();
         machine.inject(PIECES[0], &events).map_err(broken)?;
         if taught(tick) {
             machine.inject(PIECES[1], &[[sample.taught as i32, 1]]).map_err(broken)?;
         }
-        machine.step(&Portable, draws, &mut Unobserved);
+        machine.step(&kernels, draws, &mut Unobserved);
     }
     Ok(())
 }
@@ -452,7 +454,7 @@ fn learn(
         }
         present(machine, sample, &mut draws, |tick| teaches(spec, tick))?;
         if spec.cadence == Cadence::Sample {
-            machine.learn_sample(&mut draws);
+            machine.learn_sample_by(&Native::detect(), &mut draws);
         }
         if is_point(k, training.len()) {
             point(k + 1, machine);

@@ -149,6 +149,44 @@ fn a_binary_network_that_was_killed_between_epochs_ends_with_the_same_bits() {
 }
 
 #[test]
+fn runs_of_many_pieces_that_were_killed_end_with_the_same_bits() {
+    let file = |name: &str| format!("{}/../experiments/{name}", env!("CARGO_MANIFEST_DIR"));
+    let (chains, binding, cartpole) =
+        (file("attractor-hetero.toml"), file("alignment-binding.toml"), file("cartpole.toml"));
+    let folder = tempfile::tempdir().unwrap();
+    for (number, args) in [
+        &["run", &chains, "--set", "width=40", "--set", "epochs=10"][..],
+        &[
+            "run",
+            &binding,
+            "--set",
+            "samples=200",
+            "--set",
+            "training.hidden=16",
+            "--set",
+            "training.epochs=2",
+        ],
+        &["run", &cartpole, "--set", "episodes=6", "--set", "seeds=2"],
+        &["attractor", "reproduce", "--short", "--only", "E1,E3,E4"],
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let run = |out: &str, ends: &[u64]| {
+            let out = folder.path().join(format!("{out}{number}")).to_string_lossy().into_owned();
+            let mut value = killed_then_done(&[args, &["--json", "--out", &out]].concat(), ends);
+            value.as_object_mut().map(|study| study.remove("wall_s"));
+            assert!(!Path::new(&out).join("state").exists(), "a finished run leaves no state behind");
+            value
+        };
+        let noise =
+            std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().subsec_nanos();
+        let delays: Vec<u64> = (0..3).map(|k| 60 + u64::from(noise >> (3 * k)) % 400).collect();
+        assert_eq!(run("cut", &delays), run("whole", &[]), "{args:?}, killed after {delays:?} ms");
+    }
+}
+
+#[test]
 fn a_sweep_that_was_killed_at_any_moment_ends_with_the_same_table() {
     let folder = tempfile::tempdir().unwrap();
     let out = |name: &str| folder.path().join(name).to_string_lossy().into_owned();

@@ -19,9 +19,10 @@ use crate::relax::{End, Schedule, relax};
 use crate::relay;
 use crate::sparse::{self, Pattern};
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 
 /// Where a measured number must lie.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub enum Bound {
     /// At most `tolerance` away from `expected`.
     Within {
@@ -37,7 +38,7 @@ pub enum Bound {
 }
 
 /// A measured number and where it must lie.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Claim {
     /// What was measured.
     pub quantity: String,

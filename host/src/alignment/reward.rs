@@ -210,7 +210,7 @@ pub fn learn_on_chip(
             let factor = |v: f64| v.round().clamp(-4000.0, 4000.0) as i32;
             machine.set_third_factor(ACTOR_RULE, factor(scale * advantage));
             machine.set_third_factor(CRITIC_RULE, factor(16.0 * (advantage + value - now)));
-            machine.learn_sample(&mut draws);
+            machine.learn_sample_by(&kernels, &mut draws);
         }
         rewards.push(actions.len() as u16);
     }

@@ -4,16 +4,17 @@ use synop_attractor::chain::{self, Layers};
 use synop_attractor::ensemble::{Effort, Summary, converge, half_point};
 use synop_attractor::network::{Recipe, stream};
 use synop_attractor::relax::Schedule;
-use synop_attractor::reproduction::{Bound, EXPERIMENTS, Experiment, Scale};
+use synop_attractor::reproduction::{Bound, Claim, EXPERIMENTS, Experiment, Scale};
 use synop_attractor::sparse::{self, Pattern};
 use synop_attractor::{basin, belief, cluster, entropy, enumerate, hetero};
 
-use crate::Failure;
 use crate::attractor::{Study, integer, phases, refused};
 use crate::cli::Common;
+use crate::experiment::{Checkpoint, Pieces, State, run_id};
 use crate::plot::Xy;
 use crate::progress::Progress;
 use crate::table::Cell;
+use crate::{Failure, interrupt};
 
 /// Fixed points of binary asymmetric networks: how many, how clustered, how reachable
 #[derive(Debug, clap::Args)]
@@ -236,11 +237,26 @@ impl Dynamics {
 /// # Errors
 /// Bad input: a parameter out of range; the work failed: files cannot be written.
 pub fn run(args: &Args, common: &Common) -> Result<(), Failure> {
-    let study = common.in_pool(|| study(&args.study, common.seed()))??;
-    common.deliver(&study, || study.text(), |folder| study.write(folder))
+    // Only the reference experiments take minutes.
+    let keeps = matches!(args.study, What::Reproduce { .. });
+    let state = if keeps { State::of(None, common)? } else { None };
+    match keeps {
+        true => State::advise(state.as_ref()),
+        false => interrupt::advise("nothing is kept; the same command begins anew".to_owned()),
+    }
+    let id = run_id(&format!("attractor\n{:?}\n{}", args.study, common.seed()));
+    let claims = Pieces::of(Checkpoint::new(state.as_ref().map(|state| state.part(&id, "claims"))));
+    let study = common.in_pool(|| study(&args.study, common.seed(), &claims))??;
+    common.deliver(&study, || study.text(), |folder| study.write(folder))?;
+    if let Some(state) = &state {
+        state.forget(&id, "");
+        state.close();
+    }
+    Ok(())
 }
 
-fn study(what: &What, seed: u64) -> Result<Study, Failure> {
+/// Of the reference experiments, those that have ended are kept in `claims`.
+fn study(what: &What, seed: u64, claims: &Pieces<Vec<Claim>>) -> Result<Study, Failure> {
     match what {
         What::Phases => phases(seed),
         What::Theory { self_coupling } => theory(self_coupling, seed),
@@ -269,7 +285,7 @@ fn study(what: &What, seed: u64) -> Result<Study, Failure> {
             disturbed(*neurons, *samples, self_coupling, flips, seed)
         }
         What::Hetero { layers, pairs, samples } => associated(layers, pairs, *samples, seed),
-        What::Reproduce { only, short } => reproduced(only, *short, seed),
+        What::Reproduce { only, short } => reproduced(only, *short, seed, claims),
     }
 }
 
@@ -557,7 +573,12 @@ fn associated(layers: &[usize], pairs: &[usize], samples: usize, seed: u64) -> R
     Ok(study.finished())
 }
 
-fn reproduced(only: &[String], short: bool, seed: u64) -> Result<Study, Failure> {
+fn reproduced(
+    only: &[String],
+    short: bool,
+    seed: u64,
+    claims: &Pieces<Vec<Claim>>,
+) -> Result<Study, Failure> {
     let experiments: Vec<Experiment> = if only.is_empty() {
         EXPERIMENTS.to_vec()
     } else {
@@ -577,7 +598,7 @@ fn reproduced(only: &[String], short: bool, seed: u64) -> Result<Study, Failure>
     let scale = if short { Scale::Short } else { Scale::Full };
     let (mut broken, mut places) = (0, Vec::new());
     for experiment in &experiments {
-        for claim in experiment.measure(scale, seed).map_err(refused)? {
+        for claim in claims.piece(experiment.name, || experiment.measure(scale, seed).map_err(refused))? {
             let (least, most) = match claim.bound {
                 Bound::Within { expected, tolerance } => {
                     (Some(expected - tolerance), Some(expected + tolerance))

@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
+use crate::Failure;
 use crate::cli::Common;
 use crate::experiment::{self, Setting, State};
-use crate::{Failure, interrupt};
 
 /// Run an experiment from its file
 ///
@@ -68,15 +68,7 @@ pub fn run(args: &Args, common: &Common) -> Result<(), Failure> {
     if let (Some(state), true) = (&state, args.fresh) {
         state.forget(&ready.id, "");
     }
-    interrupt::advise(match &state {
-        Some(state) => format!(
-            "the last saved state is kept in {}; the same command again goes on from there",
-            state.folder().display()
-        ),
-        None => {
-            "nothing is kept; with --out DIR the same command would go on from its last saved state".into()
-        }
-    });
+    State::advise(state.as_ref());
     let outcome = common.in_pool(|| ready.run(common, state.as_ref(), false))??;
     let report = outcome.report.clone();
     common.deliver(&report, || report.terminal(), |folder| outcome.page().write(folder))?;

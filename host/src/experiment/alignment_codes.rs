@@ -4,14 +4,13 @@
 //! burst, phase, direct current) and what its code computes under them (`published-…`).
 
 use std::collections::BTreeMap;
-use std::sync::Mutex;
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::alignment::{Training, refused};
-use super::{Context, Experiment, Outcome, Whole};
+use super::{Context, Experiment, Outcome, Pieces, Whole};
 use crate::Failure;
 use crate::alignment::{Archive, CodePoint, Features, Price, Set, code_point, mean_and_deviation};
 use crate::data;
@@ -130,42 +129,25 @@ impl Experiment for Codes {
         )?;
         let recipe = self.training.recipe();
         let bits = self.weight_bits.map(|bits| bits.get() as u32);
-        let mut checkpoint = context.checkpoint("codes");
-        let known: Vec<CodePoint> =
-            checkpoint.load().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
         let seeds = context.seed..context.seed + self.seeds.get() as u64;
         let jobs: Vec<(&String, u64)> =
             self.codes.iter().flat_map(|code| seeds.clone().map(move |seed| (code, seed))).collect();
         let progress = context.progress("networks", jobs.len() as u64);
-        let is = |point: &CodePoint, job: &(&String, u64)| point.code == *job.0 && point.seed == job.1;
-        let state = Mutex::new((known, &mut checkpoint));
-        jobs.par_iter().try_for_each(|job| {
-            let failed = || Failure::work("a network failed");
-            if !state.lock().map_err(|_| failed())?.0.iter().any(|point| is(point, job)) {
-                let point = code_point(job.0, &features, &recipe, bits, job.1)?;
-                let mut state = state.lock().map_err(|_| failed())?;
-                let (points, checkpoint) = &mut *state;
-                points.push(point);
-                if checkpoint.is_due() {
-                    let bytes = serde_json::to_vec(points).map_err(|e| Failure::work(format_args!("{e}")))?;
-                    checkpoint.store(&bytes)?;
-                }
-            }
+        let pieces = Pieces::of(context.checkpoint("codes"));
+        let one = |(code, seed): &(&String, u64)| {
+            let make = || code_point(code, &features, &recipe, bits, *seed);
+            let point = pieces.piece(&format!("{code}, seed {seed}"), make);
             progress.add(1, 0);
-            Ok::<(), Failure>(())
-        })?;
+            point
+        };
+        let points: Vec<CodePoint> = jobs.par_iter().map(one).collect::<Result<_, _>>()?;
         progress.finish();
-        let points = state.into_inner().map_err(|_| Failure::work("a network failed"))?.0;
         let mut report = Report::new(context.seed);
         report.profile.insert("data".into(), json!(self.data));
         report.profile.insert("selection".into(), json!(recipe.select));
         let mut rows = Vec::new();
         for code in &self.codes {
-            let of: Vec<&CodePoint> = jobs
-                .iter()
-                .filter(|job| job.0 == code)
-                .filter_map(|job| points.iter().find(|point| is(point, job)))
-                .collect();
+            let of: Vec<&CodePoint> = points.iter().filter(|point| point.code == *code).collect();
             let behaviour =
                 |p: &CodePoint| p.machine.as_ref().map_or(p.twin.clone(), |m| m.behaviour.clone());
             let each = |value: &dyn Fn(&CodePoint) -> f64| {

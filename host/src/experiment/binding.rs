@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use synop_cost::shipped;
 
 use super::alignment::{Row, Training, label, refused, run_of};
-use super::{Context, Experiment, Outcome, Whole};
+use super::{Context, Experiment, Outcome, Pieces, Whole};
 use crate::Failure;
 use crate::alignment::{
     Binding, Drive, Local, Method, Plan, Point, accuracy_of_the_mean, code_point, mean_and_deviation,
@@ -33,6 +33,7 @@ fn float() -> Vec<Method> {
 }
 
 /// What one seed of one task gave.
+#[derive(Clone, Serialize, Deserialize)]
 struct Found {
     points: Vec<Point>,
     perceptron: f64,
@@ -86,17 +87,19 @@ impl Experiment for FeatureBinding {
             }
         };
         let progress = context.progress("networks", (jobs.len() * plan(0).points()) as u64);
-        let one = |(task, seed): &(Binding, u64)| -> Result<Found, Failure> {
+        let pieces = Pieces::of(context.checkpoint("found"));
+        let make = |task: &Binding, seed: &u64| -> Result<Found, Failure> {
             let features = task.features(self.samples.size(), *seed);
-            let done = |_: &[Point]| {
-                progress.add(1, 0);
-                Ok(())
-            };
             Ok(Found {
-                points: plan(*seed).run(&features, &chip, Vec::new(), done)?,
+                points: plan(*seed).run(&features, &chip, Vec::new(), |_| Ok(()))?,
                 perceptron: code_point("mlp", &features, &recipe, None, *seed)?.twin.accuracy,
                 mean_input: accuracy_of_the_mean(&features),
             })
+        };
+        let one = |(task, seed): &(Binding, u64)| {
+            let found = pieces.piece(&format!("{task:?}, seed {seed}"), || make(task, seed));
+            progress.add(plan(0).points() as u64, 0);
+            found
         };
         let found: Vec<Found> = jobs.par_iter().map(one).collect::<Result<_, _>>()?;
         progress.finish();

@@ -1,14 +1,13 @@
 //! `cartpole`: REINFORCE with a spiking policy behind several dampings, a perceptron and on-chip learning beside it.
 
 use std::collections::BTreeMap;
-use std::sync::Mutex;
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::alignment::refused;
-use super::{Context, Experiment, Outcome, Whole};
+use super::{Context, Experiment, Outcome, Pieces, Whole};
 use crate::Failure;
 use crate::alignment::{
     ACTOR_RATE, Agent, Played, StateEncoder, learn_on_chip, mean_and_deviation, train_agent,
@@ -75,41 +74,28 @@ impl Experiment for CartPoleTask {
         let seeds = context.seed..context.seed + self.seeds.get() as u64;
         let jobs: Vec<(Agent, u64)> =
             agents.iter().flat_map(|agent| seeds.clone().map(move |seed| (*agent, seed))).collect();
-        let mut checkpoint = context.checkpoint("played");
-        let known: Vec<Played> =
-            checkpoint.load().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
         let encoders: Vec<StateEncoder> =
             self.damping.iter().map(|damping| StateEncoder::new(*damping)).collect::<Result<_, _>>()?;
         let progress = context.progress("agents", jobs.len() as u64);
-        let state = Mutex::new((known, &mut checkpoint));
-        let is = |played: &Played, job: &(Agent, u64)| played.agent == job.0 && played.seed == job.1;
+        let pieces = Pieces::of(context.checkpoint("played"));
         let (episodes, on_machine) = (self.episodes.size(), self.machine_episodes.size());
-        jobs.par_iter().try_for_each(|job| {
-            let failed = || Failure::work("an agent failed");
-            if !state.lock().map_err(|_| failed())?.0.iter().any(|played| is(played, job)) {
-                let encoder = |damping: f64| {
-                    self.damping.iter().position(|d| *d == damping).and_then(|k| encoders.get(k))
-                };
-                let played = match job.0 {
-                    Agent::Spiking(d) => train_agent(job.0, encoder(d), job.1, episodes, on_machine)?,
-                    Agent::OnChip(d) => {
-                        learn_on_chip(d, encoder(d).ok_or_else(failed)?, job.1, episodes, ACTOR_RATE)?
-                    }
-                    Agent::Perceptron => train_agent(job.0, None, job.1, episodes, 0)?,
-                };
-                let mut state = state.lock().map_err(|_| failed())?;
-                let (all, checkpoint) = &mut *state;
-                all.push(played);
-                if checkpoint.is_due() {
-                    let bytes = serde_json::to_vec(all).map_err(|e| Failure::work(format_args!("{e}")))?;
-                    checkpoint.store(&bytes)?;
+        let encoder =
+            |damping: f64| self.damping.iter().position(|d| *d == damping).and_then(|k| encoders.get(k));
+        let one = |&(agent, seed): &(Agent, u64)| {
+            let make = || match agent {
+                Agent::Spiking(d) => train_agent(agent, encoder(d), seed, episodes, on_machine),
+                Agent::OnChip(d) => {
+                    let encoder = encoder(d).ok_or_else(|| Failure::work("an agent without its drive"))?;
+                    learn_on_chip(d, encoder, seed, episodes, ACTOR_RATE)
                 }
-            }
+                Agent::Perceptron => train_agent(agent, None, seed, episodes, 0),
+            };
+            let played = pieces.piece(&format!("{agent:?}, seed {seed}"), make);
             progress.add(1, 0);
-            Ok::<(), Failure>(())
-        })?;
+            played
+        };
+        let all: Vec<Played> = jobs.par_iter().map(one).collect::<Result<_, _>>()?;
         progress.finish();
-        let all = state.into_inner().map_err(|_| Failure::work("an agent failed"))?.0;
         let mut report = Report::new(context.seed);
         let assumptions = [
             (
@@ -131,11 +117,7 @@ impl Experiment for CartPoleTask {
         let mut rows = Vec::new();
         let mut plot = Xy::new("Learning to balance", "episode", "steps, mean of 25 episodes and all seeds");
         for agent in &agents {
-            let of: Vec<&Played> = jobs
-                .iter()
-                .filter(|job| job.0 == *agent)
-                .filter_map(|job| all.iter().find(|played| is(played, job)))
-                .collect();
+            let of: Vec<&Played> = all.iter().filter(|played| played.agent == *agent).collect();
             rows.push(row(*agent, &of));
             report.runs.push(run_of(context.seed, *agent, &of));
             let curve = (0..episodes / 25).map(|k| {

@@ -1,8 +1,12 @@
 //! Unfinished work on disk: written whole, checked when it is read.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 
 use crate::{Failure, files};
@@ -53,9 +57,61 @@ impl Checkpoint {
     }
 }
 
+/// The pieces of a run that many threads make in any order, each under its name, kept in one checkpoint.
+pub struct Pieces<T> {
+    state: Mutex<(BTreeMap<String, T>, Checkpoint)>,
+}
+
+impl<T: Clone + Serialize + DeserializeOwned> Pieces<T> {
+    /// Those that an earlier run left.
+    pub fn of(checkpoint: Checkpoint) -> Self {
+        let kept = checkpoint.load().and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        Self { state: Mutex::new((kept.unwrap_or_default(), checkpoint)) }
+    }
+
+    /// The piece of this name: kept from an earlier run, or made now.
+    ///
+    /// # Errors
+    /// Those of `make`; the work failed: the state cannot be written.
+    pub fn piece(&self, name: &str, make: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
+        let kept = self.lock().0.get(name).cloned();
+        if let Some(piece) = kept {
+            return Ok(piece);
+        }
+        let piece = make()?;
+        let (pieces, checkpoint) = &mut *self.lock();
+        pieces.insert(name.to_owned(), piece.clone());
+        if checkpoint.is_due() {
+            let bytes = serde_json::to_vec(pieces).map_err(Failure::work)?;
+            checkpoint.store(&bytes)?;
+        }
+        Ok(piece)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, (BTreeMap<String, T>, Checkpoint)> {
+        // A piece is whole or absent, whatever became of the thread that held the lock.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_piece_is_made_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("pieces.part");
+        let checkpoint = || Checkpoint { between: Duration::ZERO, ..Checkpoint::new(Some(path.clone())) };
+        let pieces = Pieces::of(checkpoint());
+        assert_eq!(pieces.piece("third", || Ok(1.0 / 3.0)).unwrap(), 1.0 / 3.0);
+        assert!(pieces.piece("fails", || Err(Failure::work("no"))).is_err());
+        drop(pieces);
+        let pieces = Pieces::<f64>::of(checkpoint());
+        let again = pieces.piece("third", || Err(Failure::work("made twice"))).unwrap();
+        assert_eq!(again.to_bits(), (1.0f64 / 3.0).to_bits());
+        assert_eq!(pieces.piece("fails", || Ok(2.0)).unwrap(), 2.0);
+    }
 
     #[test]
     fn a_state_comes_back_whole_or_not_at_all() {

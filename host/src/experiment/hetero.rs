@@ -4,7 +4,7 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::{Context, Experiment, Outcome, Whole};
+use super::{Context, Experiment, Outcome, Pieces, Whole};
 use crate::Failure;
 use crate::plot::Xy;
 use crate::report::{Figure, Report, Section};
@@ -78,9 +78,11 @@ impl Experiment for HeteroAssociation {
                 }
             }
         }
+        let pieces = Pieces::of(context.checkpoint("chains"));
         let progress = context.progress("chains", points.len() as u64);
         let one = |&(layers, load, repeat): &(usize, f64, u64)| {
-            let recall = self.association(layers, load).run(context.seed.wrapping_add(1000 * repeat));
+            let make = || self.association(layers, load).run(context.seed.wrapping_add(1000 * repeat));
+            let recall = pieces.piece(&format!("{layers} layers, load {load}, repeat {repeat}"), make);
             progress.add(1, 0);
             recall
         };

@@ -10,7 +10,7 @@ use super::file::File;
 use super::{Context, Outcome, Runnable, Source};
 use crate::cli::Common;
 use crate::report::Meter;
-use crate::{Failure, files, memory};
+use crate::{Failure, files, interrupt, memory};
 
 /// A run that has been read and checked.
 pub struct Ready {
@@ -32,10 +32,7 @@ pub fn plan(path: &Path, settings: &[(String, Value)], seed: Option<u64>) -> Res
 impl Ready {
     pub(crate) fn new(source: Source) -> Result<Ready, Failure> {
         let work = (source.entry()?.ready)(&source)?;
-        let mut hash = Sha256::new();
-        hash.update(program());
-        hash.update(format!("{}\n{}\n{}", source.task, source.seed, source.keys));
-        let id = hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+        let id = run_id(&format!("{}\n{}\n{}", source.task, source.seed, source.keys));
         Ok(Ready { source, id, work })
     }
 
@@ -61,7 +58,7 @@ impl Ready {
             data: &data,
             folder: self.source.path.parent().unwrap_or(Path::new("")),
             threads: common.threads(),
-            unfinished: state.map(|state| state.folder.join(&self.id)),
+            state: state.map(|state| (state, self.id.as_str())),
             quiet,
         };
         let mut outcome = self.work.run(&context).map_err(|failure| self.source.blame(failure))?;
@@ -81,6 +78,14 @@ impl Ready {
         }
         Ok(outcome)
     }
+}
+
+/// The name of a run in a folder of states, 16 hexadecimal digits: of the program, and of all that `what` says it does.
+pub fn run_id(what: &str) -> String {
+    let mut hash = Sha256::new();
+    hash.update(program());
+    hash.update(what);
+    hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The program that runs, by its contents: results of another build are not taken for its own.
@@ -130,6 +135,23 @@ impl State {
         &self.folder
     }
 
+    /// From now on, an interrupt tells how a run goes on from this state, or that nothing is kept.
+    pub fn advise(state: Option<&State>) {
+        interrupt::advise(match state {
+            Some(state) => format!(
+                "the last saved state is kept in {}; the same command again goes on from there",
+                state.folder.display()
+            ),
+            None => "nothing is kept; with --out DIR the same command would go on from its last saved state"
+                .into(),
+        });
+    }
+
+    /// Where a part of an unfinished run is kept.
+    pub fn part(&self, id: &str, part: &str) -> PathBuf {
+        self.folder.join(format!("{id}.{part}.part"))
+    }
+
     fn file(&self, id: &str) -> PathBuf {
         self.folder.join(format!("{id}.json"))
     }
@@ -170,7 +192,7 @@ impl State {
     }
 }
 
-const README: &str = "Finished points (.json) and saved states of unfinished ones (.part) of synop run and synop sweep.\n\
+const README: &str = "Finished points (.json) and saved states of unfinished ones (.part).\n\
 The same command again goes on from here; this folder may be deleted at any time.\n";
 
 /// Refuses runs that do not fit the memory, and says what they need.

@@ -7,7 +7,7 @@
 
 use rand_core::{RngCore, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use synop_core::{Machine, Threefry, Unobserved};
 use synop_model::attractor::{self, Built, Layer, Layers, Plan, Plastic, Sweep};
 use synop_model::image::write;
@@ -48,7 +48,7 @@ pub struct Association {
 }
 
 /// What recall came to.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Recall {
     /// Mean overlap of the last layer with the pattern.
     pub overlap: f64,
@@ -130,7 +130,7 @@ impl Association {
             for k in permutation(pairs.len(), seed.wrapping_mul(31).wrapping_add(epoch as u64)) {
                 let [input, output] = &pairs[k];
                 chain.relax(attractor::LEARN, input, Some(output))?;
-                chain.machine.learn_sample(&mut chain.draws);
+                chain.machine.learn_sample_by(&chain.kernels, &mut chain.draws);
             }
         }
         let mut result = Recall::default();
