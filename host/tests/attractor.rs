@@ -92,6 +92,50 @@ fn rates_that_fall_change_less_and_less() {
 }
 
 #[test]
+fn decay_a_logistic_gate_and_symmetric_changes_learn_too() {
+    let mut digests = Vec::new();
+    for variant in [
+        "network.symmetry=\"none\"",
+        "network.symmetry=\"start\"",
+        "network.symmetry=\"both-in-error\"",
+        "network.symmetry=\"mean-change\"",
+        "network.symmetry=\"mean-coupling\"",
+        "learning.gate_slope=2.5",
+        "learning.decay_couplings=0.1",
+        "learning.decay_input=0.1",
+        "learning.decay_readout=0.1",
+    ] {
+        let mut sets = PROTOTYPES.to_vec();
+        sets.extend(["learning.epochs=3", variant]);
+        let report = report("prototypes", &sets);
+        assert!(accuracies(&report)[2] > 0.6, "{variant}: {:?}", accuracies(&report));
+        digests.push(report["image"]["sha256"].as_str().unwrap().to_owned());
+    }
+    digests.sort();
+    digests.dedup();
+    assert_eq!(digests.len(), 9, "every key changes what is learnt");
+}
+
+#[test]
+fn symmetry_and_decay_are_refused_where_they_have_no_meaning() {
+    for (sets, key) in [
+        (["network.symmetry=\"start\"", "network.coupling_density=0.5"], "coupling_density"),
+        (["network.device=\"ideal\"", "learning.decay_input=0.1"], "network.device"),
+        (["learning.epochs=1", "learning.decay_input=1.5"], "learning.decay_input"),
+    ] {
+        let file = format!("{}/../experiments/attractor-prototypes.toml", env!("CARGO_MANIFEST_DIR"));
+        let mut command = Command::new(env!("CARGO_BIN_EXE_synop"));
+        command.args(["run", &file, "--set", "learning.batch=1"]).stdin(Stdio::null());
+        for set in sets {
+            command.args(["--set", set]);
+        }
+        let output = command.output().expect("synop runs");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success() && said.contains(key), "{sets:?}: {said}");
+    }
+}
+
+#[test]
 fn a_chain_recalls_some_pairs_of_patterns() {
     let report = report("hetero", &["width=60", "depths=[1, 3]", "loads=[0.05]", "epochs=30"]);
     let points = report["points"].as_array().unwrap();

@@ -7,6 +7,10 @@
 
 /// Purpose base of plasticity draws; a rule adds its own number.
 pub const PLASTICITY: u32 = 0x0100_0000;
+/// Purpose base of the decay of weights; a projection adds its own number.
+pub const DECAY: u32 = 0x0300_0000;
+/// Purpose base of drawn error bits; a population adds its own number.
+pub const ERROR_BITS: u32 = 0x0400_0000;
 
 /// A source of 32-bit random numbers that are addressed, not consumed.
 pub trait Draws {

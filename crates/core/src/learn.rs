@@ -11,13 +11,13 @@
 
 use crate::arena::{Parts, RUN_WORDS, run};
 use crate::counters::{Count, add};
-use crate::draw::{Draws, PLASTICITY};
+use crate::draw::{DECAY, Draws, ERROR_BITS, PLASTICITY};
 use crate::image::{Image, ImageError, Kind, NONE, Param, Piece, Port, Section, Segment, Store};
 use crate::machine::{Machine, counters_of, sent_at};
 use crate::neuron::BLOCK;
 use crate::plasticity::{
-    Cadence, Columns, ErrorFactor, Marks, Moment, Post, Posts, Row, Rule, Tally, Targets, Trace, TraceMode,
-    Variable, Weights, with_sample,
+    Cadence, Columns, Decay, ErrorFactor, Marks, Moment, Post, Posts, Row, Rule, Symmetry, Tally, Targets,
+    Trace, TraceMode, Variable, Weights, with_sample,
 };
 use crate::store::{Event, Kernels, Loop, Portable};
 use crate::tile::{Tile, Work as TileWork};
@@ -80,11 +80,16 @@ pub(crate) fn check_rules(image: &Image<'_>) -> Result<(), ImageError> {
         if rule != NONE && rule >= image.rule_count() {
             return Err(ImageError::Record { section: Section::Ports, index: i, what: "no such rule" });
         }
-        let port = image.port(i).filter(|p| p.rule != NONE && p.store == Store::Crossbar);
-        let cadence = port.and_then(|p| rule_of(image, &p)).map(|r| r.cadence());
-        if let Some(Cadence::Samples(_)) = cadence {
-            let what = "a rule over several samples on a crossbar";
-            return Err(ImageError::Record { section: Section::Ports, index: i, what });
+        let Some(port) = image.port(i).filter(|p| p.rule != NONE) else { continue };
+        let Some(rule) = rule_of(image, &port) else { continue };
+        let fail = |what| Err(ImageError::Record { section: Section::Ports, index: i, what });
+        if port.store == Store::Crossbar && matches!(rule.cadence(), Cadence::Samples(_)) {
+            return fail("a rule over several samples on a crossbar");
+        }
+        let among =
+            port.source == port.target && image.piece(port.target).is_some_and(|p| p.kind == Kind::Binary);
+        if rule.symmetry() != Symmetry::None && !among {
+            return fail("a rule with f on synapses that are not among binary neurons of one piece");
         }
     }
     Ok(())
@@ -134,12 +139,12 @@ impl Machine<'_> {
                 Cadence::Sample => self.apply(i, &port, &rule, tick, (kernels, draws)),
                 Cadence::Samples(k) => {
                     let sample = (self.samples % u64::from(k)) as u32;
-                    self.note_sample(i, &port, &rule, sample);
+                    let mut tally = self.note_sample(i, &port, &rule, sample, draws);
                     if sample + 1 == k {
-                        self.apply_batch(i, &port, &rule, kernels, draws)
-                    } else {
-                        Tally::default()
+                        tally += self.apply_batch(i, &port, &rule, kernels, draws);
+                        tally += self.decay(i, &port, &rule, self.samples + 1, kernels, draws);
                     }
+                    tally
                 }
                 Cadence::Tick | Cadence::Every(_) => continue,
             };
@@ -163,20 +168,30 @@ impl Machine<'_> {
         self.samples = 0;
     }
 
-    /// Remembers the pre and post sides of a sample.
-    fn note_sample(&mut self, i: u32, port: &Port, rule: &Rule, sample: u32) {
+    /// Remembers the pre and post sides of a sample; the tally has the draws of error bits.
+    fn note_sample<D: Draws>(
+        &mut self,
+        i: u32,
+        port: &Port,
+        rule: &Rule,
+        sample: u32,
+        draws: &mut D,
+    ) -> Tally {
+        let mut tally = Tally::default();
         let (Some(layout), Some(source), Some(target)) =
             (Layout::of(&self.image, port), self.image.piece(port.source), self.image.piece(port.target))
         else {
-            return;
+            return tally;
         };
-        let Some(term) = rule.terms().first() else { return };
+        let Some(term) = rule.terms().first() else { return tally };
         let at = word(self.port_learning, i as usize);
         if at == NONE {
-            return;
+            return tally;
         }
         let start = at as usize + 1;
-        let Some(bits) = self.learning.get_mut(start..start + layout.rows + layout.columns) else { return };
+        let Some(bits) = self.learning.get_mut(start..start + layout.rows + layout.columns) else {
+            return tally;
+        };
         let (pre, post) = bits.split_at_mut_checked(layout.rows).unwrap_or_default();
         for (bits, &value) in pre.iter_mut().zip(values(self.run, self.state, port.source, &source)) {
             *bits = with_sample(*bits as u32, sample, value) as i32;
@@ -196,7 +211,8 @@ impl Machine<'_> {
         let groups = error.map_or(0, |e| e.field.groups) & ((1u32 << target.groups) - 1) as u8;
         let state_counts = error.is_some_and(|e| e.field.state);
         let factor = error.map_or(ErrorFactor::One, |e| e.factor);
-        let margin = error.map_or(0, |e| i64::from(e.margin));
+        let (purpose, time) = (ERROR_BITS.wrapping_add(target.population), self.updates);
+        let mut index = target.population_first;
         for (block, bits) in post.chunks_mut(BLOCK).enumerate() {
             let here = |values: &[i32], out: &mut [i32; BLOCK]| {
                 for (o, v) in out.iter_mut().zip(values.get(block * BLOCK..).unwrap_or(&[])) {
@@ -227,7 +243,12 @@ impl Machine<'_> {
                     ErrorFactor::Sign => *field * i64::from(sign),
                     ErrorFactor::Target => field.saturating_mul(i64::from(*target)),
                 };
-                let mut value = i32::from(error.is_none() || signed <= margin);
+                let draw = || {
+                    tally.draws += 1;
+                    draws.draw(purpose, time, index)
+                };
+                let mut value = i32::from(error.is_none_or(|e| e.is_one(signed, draw)));
+                index = index.wrapping_add(1);
                 if power(Variable::S) {
                     value *= sign;
                 }
@@ -240,6 +261,7 @@ impl Machine<'_> {
                 *bits = with_sample(*bits as u32, sample, value) as i32;
             }
         }
+        tally
     }
 
     /// Applies a rule for all samples that its port remembers, and forgets them.
@@ -270,15 +292,17 @@ impl Machine<'_> {
         let lists = scratch.get_mut(layout.values..).unwrap_or_default();
         let lists: &mut [u16] = bytemuck::try_cast_slice_mut(lists).unwrap_or_default();
         let mut listed = 0;
-        for (j, _) in post.iter().enumerate().filter(|(_, bits)| **bits != 0) {
+        let mean = rule.symmetry() == Symmetry::Mean;
+        for (j, _) in post.iter().enumerate().filter(|(_, bits)| **bits != 0 || mean) {
             if let Some(place) = lists.get_mut(listed) {
                 *place = j as u16;
                 listed += 1;
             }
         }
         if listed != 0 {
-            let posts =
-                Posts { bits: bytemuck::cast_slice(&*post), listed: lists.get(..listed).unwrap_or_default() };
+            let listed = lists.get(..listed).unwrap_or_default();
+            let (pre, post) = (&*pre, &*post);
+            let posts = Posts { bits: bytemuck::cast_slice(post), listed, pre: bytemuck::cast_slice(pre) };
             tally = kernels.run(BatchRows {
                 rule,
                 rows: PlasticRows::new(
@@ -289,7 +313,8 @@ impl Machine<'_> {
                     self.plastic,
                     self.cores.start,
                 ),
-                pre,
+                // x0*y0*f of a neuron is its y0*x0*e.
+                pre: if rule.symmetry() == Symmetry::Both { post } else { pre },
                 posts,
                 own_synapse: port.source == port.target && target.kind == Kind::Binary,
                 kernels,
@@ -298,6 +323,40 @@ impl Machine<'_> {
             });
         }
         bits.fill(0);
+        if tally.changed != 0 {
+            self.mark_stale(port.target);
+        }
+        tally
+    }
+
+    /// Lets the weights of a port decay, if that is due after `samples` samples.
+    pub(crate) fn decay<K: Kernels, D: Draws>(
+        &mut self,
+        i: u32,
+        port: &Port,
+        rule: &Rule,
+        samples: u64,
+        kernels: &K,
+        draws: &mut D,
+    ) -> Tally {
+        let (Cadence::Samples(last), Some(decay)) = (rule.cadence(), rule.decay()) else {
+            return Tally::default();
+        };
+        let (Some(source), Some(target)) = (self.image.piece(port.source), self.image.piece(port.target))
+        else {
+            return Tally::default();
+        };
+        if !decay.is_due(samples, u64::from(last)) || word(self.port_learning, i as usize) == NONE {
+            return Tally::default();
+        }
+        let pieces = (&source, &target);
+        let tally = kernels.run(DecayRows {
+            decay,
+            rows: PlasticRows::new(&self.image, i, port, pieces, self.plastic, self.cores.start),
+            count: source.count as usize,
+            draws,
+            moment: Moment { purpose: DECAY.wrapping_add(port.projection), time: self.updates },
+        });
         if tally.changed != 0 {
             self.mark_stale(port.target);
         }
@@ -570,14 +629,42 @@ impl<K: Kernels, D: Draws> Loop for BatchRows<'_, '_, K, D> {
         let mut change =
             self.rule.batch(self.posts, self.rows.port.bits, (self.kernels, self.draws), self.moment);
         for (local, &bits) in self.pre.iter().enumerate().filter(|(_, bits)| **bits != 0) {
-            let fixed = self.own_synapse.then_some(local as u16);
+            let own = self.own_synapse.then_some(local as u16);
             for q in self.rows.segments(local) {
                 let Some((mut row, count_at)) = self.rows.segment(local, q) else { continue };
-                let more = change.update(bits as u32, fixed, &mut row);
+                let more = change.update(bits as u32, own, &mut row);
                 self.rows.count(count_at, more);
             }
         }
         change.tally()
+    }
+}
+
+/// The rows of a port whose weights decay.
+struct DecayRows<'l, 'm, D> {
+    decay: Decay,
+    rows: PlasticRows<'m>,
+    count: usize,
+    draws: &'l mut D,
+    moment: Moment,
+}
+
+impl<D: Draws> Loop for DecayRows<'_, '_, D> {
+    type Output = Tally;
+
+    #[inline(always)]
+    fn run(mut self) -> Tally {
+        let mut tally = Tally::default();
+        for local in 0..self.count {
+            for q in self.rows.segments(local) {
+                let Some((mut row, count_at)) = self.rows.segment(local, q) else { continue };
+                let before = tally.nonzero;
+                self.decay.row(&mut row, self.draws, self.moment, &mut tally);
+                let more = tally.nonzero - before;
+                self.rows.count(count_at, more);
+            }
+        }
+        tally
     }
 }
 

@@ -16,11 +16,15 @@
 //! | `h` | post | surrogate window: 1 if \|u − centre\| < width, else 0 |
 //! | `e` | post | error bit: 1 if factor × field ≤ margin, else 0 |
 //! | `r` | rule | broadcast third factor, set by the host |
+//! | `f` | pre | error bit of the pre neuron, where pre and post are one population |
 //! | `w` | synapse | the weight before the change |
 //!
 //! **Order in a tick.** Traces decay, then this tick's events are added, then the rule reads: a trace contains the
 //! event of its own tick. Rows are walked in the order of pre neurons; nothing that a row does changes what the next
 //! row reads.
+//!
+//! **Several samples.** A rule of cadence [`Cadence::Samples`] may also let its weights [`Decay`], draw its error bit
+//! ([`ErrorBit::width`]), and change couplings alike in both directions ([`Symmetry`]).
 //!
 //! **Split.** The post side of every term is computed once per target neuron ([`Columns`]), the pre side once per
 //! row ([`Rule::pre_side`]), and a row ([`Row`]) multiplies the two. A row whose pre side is zero is not visited,
@@ -33,7 +37,8 @@ mod row;
 mod tests;
 
 pub use batch::{
-    MAX_SAMPLES, Posts, SampleBits, TILE, TileChange, TileTally, agreement, change_tile, with_sample,
+    MAX_SAMPLES, Posts, SampleBits, Symmetry, TILE, TileChange, TileTally, agreement, change_tile,
+    with_sample,
 };
 pub use columns::{Columns, Marks, Post};
 pub use row::{Moment, Row, Shape, Synapses, Tally, Targets, Weights};
@@ -78,11 +83,12 @@ pub enum Variable {
     E = 11,
     R = 12,
     W = 13,
+    F = 14,
 }
 
 impl Variable {
     /// All variables, in the order of their positions.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::X0,
         Self::X1,
         Self::X2,
@@ -97,6 +103,7 @@ impl Variable {
         Self::E,
         Self::R,
         Self::W,
+        Self::F,
     ];
 
     /// The name in a rule's text.
@@ -117,6 +124,7 @@ impl Variable {
             Self::E => "e",
             Self::R => "r",
             Self::W => "w",
+            Self::F => "f",
         }
     }
 }
@@ -151,7 +159,7 @@ pub enum Cadence {
     Sample,
     /// Once per `k` samples, 1 ≤ k ≤ [`MAX_SAMPLES`]: their changes are summed with the weights as they are, then
     /// rounded and clamped once. For rules of one term with `x0` and no more than `e`, `s`, `t`, `y0`, of which
-    /// the signs count.
+    /// the signs count; and for those that [`Symmetry`] names.
     Samples(u32),
 }
 
@@ -270,6 +278,62 @@ pub struct ErrorBit {
     pub field: Field,
     /// Margin, in the unit of the field.
     pub margin: i32,
+    /// 0, or the width of a logistic gate, below 2^20: then the bit is drawn, and 1 with probability
+    /// `1 − σ((factor × field − margin) / width)`, by a table: constant within an eighth of the width, and certain
+    /// beyond eight widths.
+    pub width: u32,
+}
+
+impl ErrorBit {
+    /// Whether the bit is 1, where `signed` is factor × field; `draw` gives a random word, and is asked only if it
+    /// matters.
+    #[inline(always)]
+    pub fn is_one(&self, signed: i64, draw: impl FnOnce() -> u32) -> bool {
+        let distance = signed.saturating_sub(i64::from(self.margin));
+        let is_below = distance <= 0;
+        let steps = distance.unsigned_abs().saturating_mul(GATE_STEPS);
+        match steps.checked_div(u64::from(self.width)).and_then(|k| GATE.get(usize::try_from(k).ok()?)) {
+            None => is_below,
+            Some(p) => draw() >> 16 < if is_below { 65_536 - u32::from(*p) } else { u32::from(*p) },
+        }
+    }
+}
+
+/// Steps of the logistic gate per width.
+const GATE_STEPS: u64 = 8;
+/// `65,536 · (1 − σ(z))` at `z = (k + ½) / 8`.
+const GATE: [u16; 64] = [
+    31_744, 29_705, 27_689, 25_712, 23_788, 21_928, 20_143, 18_442, 16_832, 15_316, 13_898, 12_579, 11_357,
+    10_230, 9197, 8252, 7392, 6611, 5904, 5266, 4692, 4176, 3713, 3298, 2928, 2598, 2303, 2041, 1808, 1601,
+    1417, 1253, 1109, 980, 867, 766, 677, 598, 528, 467, 412, 364, 321, 284, 251, 221, 195, 172, 152, 134,
+    119, 105, 92, 82, 72, 64, 56, 50, 44, 39, 34, 30, 27, 23,
+];
+
+/// Weights that shrink with time: every so many samples each loses a share of its magnitude, rounded by a draw
+/// (to nearest, small weights would never move).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Decay {
+    /// What is lost, in parts of 65,536: at least 1.
+    pub share: u16,
+    /// After how many samples; at least those of the rule's cadence.
+    pub every: u32,
+}
+
+impl Decay {
+    /// The magnitude after one decay, by the upper 16 bits of a random word.
+    #[must_use]
+    #[inline(always)]
+    pub fn after(&self, magnitude: u32, draw: u32) -> u32 {
+        let lost = (u64::from(magnitude) * u64::from(self.share) + u64::from(draw >> 16)) >> 16;
+        magnitude.saturating_sub(lost as u32)
+    }
+
+    /// Whether the weights decay after `samples` samples, of which the last `last` were learnt at once.
+    #[must_use]
+    pub fn is_due(&self, samples: u64, last: u64) -> bool {
+        let turns = |n: u64| n.checked_div(u64::from(self.every));
+        turns(samples) != turns(samples.saturating_sub(last))
+    }
 }
 
 /// The centre of a surrogate window.
@@ -315,7 +379,8 @@ pub enum RuleError {
     Word(usize),
     /// The rule uses a variable that it does not declare.
     Undeclared(Variable),
-    /// A rule over several samples has more than one term, traces, or variables that it cannot have.
+    /// A rule over several samples has terms, traces, or variables that it cannot have; or another rule has what only
+    /// those may have.
     Samples,
 }
 
@@ -329,7 +394,8 @@ impl core::fmt::Display for RuleError {
             Self::Undeclared(variable) => write!(f, "the rule uses {} without declaring it", variable.name()),
             Self::Samples => write!(
                 f,
-                "a rule over several samples has one term with x0 and no more than e, s, t, y0, and no traces"
+                "a rule over several samples has no traces and one term with x0 and no more than e, s, t, y0; or \
+                 x0*y0*e*f, or x0*y0*e + x0*y0*f with one coefficient. Only it has f, a soft error bit and a decay"
             ),
         }
     }
@@ -348,6 +414,8 @@ pub struct Rule {
     error: Option<ErrorBit>,
     window: Option<Window>,
     group: Option<u8>,
+    decay: Option<Decay>,
+    symmetry: Symmetry,
     terms: [Term; MAX_TERMS],
     count: usize,
     shift: u32,
@@ -379,16 +447,20 @@ impl Words<'_> {
 
 const DECLARED: u32 = 1 << 31;
 const FLAG: u32 = 1 << 30;
+/// Of the first word: two words about decay follow the terms.
+const DECAYS: u32 = 1 << 31;
+/// Of the first word of an error bit: where its width stands, in 20 bits.
+const WIDTH_SHIFT: u32 = 10;
 const WINDOWED: u32 = 1 << 29;
 
 impl Rule {
     /// Reads a rule from its image words.
     ///
-    /// Words: 0 version | terms << 8 | rounding << 16 | cadence << 24; 1 cadence interval; 2 gate probability;
+    /// Words: 0 version | terms << 8 | rounding << 16 | cadence << 24 | decays << 31; 1 cadence interval; 2 gate probability;
     /// 3 and 4 weight bounds; 5–12 four traces (x1, x2, y1, y2), each a word decay | windowed << 29 | set << 30 | declared << 31 and
-    /// a word increment | max << 16; 13 and 14 error bit (group bits 0–3, state bit 4, factor << 8, declared << 31;
+    /// a word increment | max << 16; 13 and 14 error bit (group bits 0–3, state bit 4, factor << 8, width << 10, declared << 31;
     /// margin); 15–17 window (threshold << 30, declared << 31; width; centre); 18 group of `g` (declared << 31);
-    /// then per term exponents and mantissa | shift << 16.
+    /// then per term exponents and mantissa | shift << 16; then, if it decays, the share and the samples.
     ///
     /// # Errors
     /// If the words are not exactly one rule.
@@ -398,11 +470,12 @@ impl Rule {
         reader.require(head & 0xff == VERSION)?;
         let count = ((head >> 8) & 0xff) as usize;
         reader.require(count <= MAX_TERMS)?;
-        let expected = HEADER_WORDS + TERM_WORDS * count;
+        let decays = head & DECAYS != 0;
+        let expected = HEADER_WORDS + TERM_WORDS * count + if decays { 2 } else { 0 };
         if words.len() != expected {
             return Err(RuleError::Length { expected, found: words.len() });
         }
-        let (rounding, cadence) = ((head >> 16) & 0xff, head >> 24);
+        let (rounding, cadence) = ((head >> 16) & 0xff, (head & !DECAYS) >> 24);
         reader.require(rounding <= 2 && cadence <= 3)?;
         let interval = reader.next()?;
         let cadence = match cadence {
@@ -435,6 +508,7 @@ impl Rule {
         for term in terms.iter_mut().take(count) {
             *term = read_term(&mut reader)?;
         }
+        let decay = if decays { Some(read_decay(&mut reader)?) } else { None };
         let mut rule = Self {
             cadence,
             rounding,
@@ -444,6 +518,8 @@ impl Rule {
             error,
             window,
             group,
+            decay,
+            symmetry: Symmetry::None,
             terms,
             count,
             shift: 0,
@@ -454,12 +530,14 @@ impl Rule {
             rule.used |= term.exponents.0;
         }
         rule.check_declared()?;
-        if let Cadence::Samples(_) = cadence {
-            let simple = count == 1 && traces.iter().all(Option::is_none);
-            let allowed = rule.terms().iter().all(|t| batch::allowed(t.exponents));
-            if !simple || !allowed {
-                return Err(RuleError::Samples);
-            }
+        let soft = error.is_some_and(|e| e.width != 0);
+        if let Cadence::Samples(k) = cadence {
+            let timely = decay.is_none_or(|d| d.every >= k);
+            let symmetry =
+                Symmetry::of(rule.terms()).filter(|_| timely && traces.iter().all(Option::is_none));
+            rule.symmetry = symmetry.ok_or(RuleError::Samples)?;
+        } else if soft || decays || rule.uses(Variable::F) {
+            return Err(RuleError::Samples);
         }
         Ok(rule)
     }
@@ -469,7 +547,7 @@ impl Rule {
     pub fn acts_in_ticks(words: &[u32]) -> bool {
         let traced =
             words.get(5..13).is_some_and(|traces| traces.iter().step_by(2).any(|t| t & DECLARED != 0));
-        traced || words.first().is_some_and(|head| head >> 24 <= 1)
+        traced || words.first().is_some_and(|head| (head & !DECAYS) >> 24 <= 1)
     }
 
     fn check_declared(&self) -> Result<(), RuleError> {
@@ -480,6 +558,7 @@ impl Rule {
             (Variable::Y1, y1),
             (Variable::Y2, y2),
             (Variable::E, self.error.is_some()),
+            (Variable::F, self.error.is_some()),
             (Variable::H, self.window.is_some()),
             (Variable::G, self.group.is_some()),
         ];
@@ -549,6 +628,18 @@ impl Rule {
         self.group
     }
 
+    /// How the weights shrink, if they do.
+    #[must_use]
+    pub fn decay(&self) -> Option<Decay> {
+        self.decay
+    }
+
+    /// How changes of the two couplings between a pair of neurons depend on each other.
+    #[must_use]
+    pub fn symmetry(&self) -> Symmetry {
+        self.symmetry
+    }
+
     /// The terms.
     #[must_use]
     pub fn terms(&self) -> &[Term] {
@@ -576,7 +667,8 @@ impl Rule {
     /// Whether the rule reads sums of input groups (for `g` or `e`).
     #[must_use]
     pub fn reads_groups(&self) -> bool {
-        self.uses(Variable::G) || self.error.is_some_and(|e| self.uses(Variable::E) && e.field.groups != 0)
+        let errors = self.uses(Variable::E) || self.uses(Variable::F);
+        self.uses(Variable::G) || self.error.is_some_and(|e| errors && e.field.groups != 0)
     }
 
     /// The pre side of every term: `mantissa × 2^(common shift − shift) × x0^… x1^… x2^… r^…`.
@@ -647,13 +739,16 @@ fn error_bit(reader: &mut Words<'_>) -> Result<Option<ErrorBit>, RuleError> {
         _ => return Err(reader.bad()),
     };
     reader.require(
-        head & !(DECLARED | 0x31f) == 0 && (declared == (head & 0x1f != 0)) && (declared || head == 0),
+        head & !(DECLARED | 0xf_ffff << WIDTH_SHIFT | 0x31f) == 0
+            && (declared == (head & 0x1f != 0))
+            && (declared || head == 0),
     )?;
     let [groups, ..] = (head & 15).to_le_bytes();
     let margin = reader.next()?;
     reader.require(declared || margin == 0)?;
     let field = Field { groups, state: head & 16 != 0 };
-    Ok(declared.then_some(ErrorBit { factor, field, margin: margin as i32 }))
+    let width = (head & !DECLARED) >> WIDTH_SHIFT;
+    Ok(declared.then_some(ErrorBit { factor, field, margin: margin as i32, width }))
 }
 
 fn window(reader: &mut Words<'_>) -> Result<Option<Window>, RuleError> {
@@ -687,6 +782,15 @@ fn read_term(reader: &mut Words<'_>) -> Result<Term, RuleError> {
     reader.require(mantissa != 0 && u32::from(shift) <= MAX_SHIFT)?;
     let [shift, _] = shift.to_le_bytes();
     Ok(Term { mantissa: mantissa as i16, shift, exponents })
+}
+
+fn read_decay(reader: &mut Words<'_>) -> Result<Decay, RuleError> {
+    let share = reader.next()?;
+    reader.require(share > 0)?;
+    let share = u16::try_from(share).map_err(|_| reader.bad())?;
+    let every = reader.next()?;
+    reader.require(every > 0)?;
+    Ok(Decay { share, every })
 }
 
 /// The lower and the upper half of a word.

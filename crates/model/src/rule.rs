@@ -7,13 +7,14 @@
 //!     every tick                      # or: every 4 ticks; end of sample; every 16 samples
 //!     rounding stochastic             # or: nearest; gate 0.25
 //!     bounds -127 127
+//!     # decay 0.01 every 1000 samples   # with `every 16 samples`: weights shrink by a share
 //!     dw = 2^-4*x1*y0 - 2^-5*y1*x0
 //! }
 //! ```
 //!
 //! One statement per line, or `;` between them; `#` starts a comment. Further declarations:
 //! `g: group 1` (the input group that `g` reads), `error e = (t*(g0+g1) <= 24)` (factor `s`, `t` or none; field: any
-//! of `g0`…`g3` and `u`), `window h = (|u - threshold| < 32)` (or a number in place of `threshold`).
+//! of `g0`…`g3` and `u`; `soft 40` after it draws the bit by a logistic gate of that width), `window h = (|u - threshold| < 32)` (or a number in place of `threshold`).
 //! The right side of `dw` may use parentheses, `+`, `-`, `*` and `^`; it is multiplied out into terms.
 //! The variables are those of [`synop_core::plasticity`].
 
@@ -76,6 +77,15 @@ pub struct TraceSpec {
     pub mode: TraceMode,
 }
 
+/// Weights that shrink with time.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct DecaySpec {
+    /// The share of a weight that is lost each time, above 0 and below 1.
+    pub share: f64,
+    /// After how many samples.
+    pub every: u32,
+}
+
 /// One term of `dw`: a constant and the powers of the variables.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct TermSpec {
@@ -104,6 +114,8 @@ pub struct RuleSpec {
     pub error: Option<ErrorBit>,
     /// The window `h`.
     pub window: Option<Window>,
+    /// How weights shrink, for rules over several samples.
+    pub decay: Option<DecaySpec>,
     /// The terms of `dw`, in the order of their variables.
     pub terms: Vec<TermSpec>,
 }
@@ -162,7 +174,8 @@ impl RuleSpec {
             Rounding::Gate(probability) => (2, u32::from(probability)),
         };
         let count = u32::try_from(terms.len()).unwrap_or(u32::MAX).min(255);
-        let head = core::VERSION | count << 8 | rounding << 16 | cadence << 24;
+        let decays = u32::from(self.decay.is_some()) << 31;
+        let head = core::VERSION | count << 8 | rounding << 16 | cadence << 24 | decays;
         let mut words = vec![head, interval, gate, self.bounds.0 as u32, self.bounds.1 as u32];
         for (trace, variable) in self.traces.iter().zip(TRACED) {
             let Some(trace) = trace else {
@@ -194,7 +207,14 @@ impl RuleSpec {
                     core::ErrorFactor::Target => 2,
                 };
                 let field = u32::from(error.field.groups) | u32::from(error.field.state) << 4;
-                words.extend([DECLARED | field | factor << 8, error.margin as u32]);
+                if error.width >= 1 << 20 {
+                    return Err(RuleError::Constant {
+                        what: "the width of the error bit".into(),
+                        found: f64::from(error.width),
+                        expected: "a whole number below 1,048,576; use a larger unit of weight",
+                    });
+                }
+                words.extend([DECLARED | field | factor << 8 | error.width << 10, error.margin as u32]);
             }
         }
         match self.window {
@@ -212,6 +232,17 @@ impl RuleSpec {
                 term.exponents.0,
                 u32::from(number.mantissa as u16) | u32::from(number.shift) << 16,
             ]);
+        }
+        if let Some(decay) = self.decay {
+            let share = (decay.share * 65_536.0).round();
+            if !(1.0..=65_535.0).contains(&share) {
+                return Err(RuleError::Constant {
+                    what: "the share of a decay".into(),
+                    found: decay.share,
+                    expected: "1/65536 to 65535/65536; to lose less, decay after more samples",
+                });
+            }
+            words.extend([share as u32, decay.every]);
         }
         Rule::decode(&words).map_err(RuleError::Words)?;
         Ok(words)
@@ -255,6 +286,9 @@ impl RuleSpec {
         }
         if let Some(error) = &mut rule.error {
             error.margin = whole(f64::from(error.margin)) as i32;
+            if error.width != 0 {
+                error.width = whole(f64::from(error.width)).max(1.0) as u32;
+            }
         }
         if let Some(window) = &mut rule.window {
             window.width = whole(f64::from(window.width)).max(1.0) as u32;

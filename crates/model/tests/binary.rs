@@ -263,14 +263,17 @@ fn samples_side_by_side_are_samples_one_by_one() {
         layers.keep_right = case % 7 < 4;
         let every = [2, 5, 16][case as usize / 3 % 3];
         let rounding = ["nearest", "stochastic", "gate 0.5"][case as usize / 9];
+        let soft = if case % 4 == 1 { " soft 12" } else { "" };
+        let decay = if case % 5 == 2 { "decay 0.3 every 17 samples; " } else { "" };
+        let coupling = ["0.3*x0*e*s", "0.3*x0*y0*e*f", "0.15*x0*y0*(e + f)"][case as usize / 2 % 3];
         let rule = |error: &str, change: &str| {
             let text = format!(
-                "rule r {{ error e = ({error}); every {every} samples; rounding {rounding}; bounds -60 60; {change} }}"
+                "rule r {{ error e = ({error}){soft}; every {every} samples; rounding {rounding}; bounds -60 60; {decay}{change} }}"
             );
             Some(RuleSpec::parse(&text).unwrap())
         };
         for layer in &mut layers.layers {
-            layer.couplings.as_mut().unwrap().rule = rule("s*(g0) <= 30", "dw = 0.3*x0*e*s");
+            layer.couplings.as_mut().unwrap().rule = rule("s*(g0) <= 30", &format!("dw = {coupling}"));
             layer.input.as_mut().unwrap().rule = rule("s*(g0+g1) <= 30", "dw = 1.4*x0*e*s");
             layer.readout.as_mut().unwrap().rule = rule("t*(g0) <= 50", "dw = 0.7*x0*e*t");
         }
@@ -341,5 +344,123 @@ fn networks_with_orders_of_single_neurons_do_not_run_side_by_side() {
     for (sweep, fits) in sweeps().into_iter().zip([true, true, false, false, false]) {
         let (_, blob) = written(&layers(1, sweep, true, true));
         assert_eq!(Batch::words(&blob.image().unwrap()).is_some(), fits);
+    }
+}
+
+/// A machine's couplings of the first layer, by source and target.
+fn couplings(machine: &Machine<'_>, built: &Built) -> Vec<Vec<i32>> {
+    let port = port_of(machine.image(), built.projections[0].couplings.unwrap()).unwrap();
+    let row = |i| (0..SIZE as u32).map(|j| machine.weight(port, i, j).unwrap()).collect();
+    (0..SIZE as u32).map(row).collect()
+}
+
+/// The bytes of plastic memory, counts of weights that are not zero among them, of a fresh machine into which the
+/// weights of another are programmed one by one.
+fn programmed(machine: &Machine<'_>, blob: &Blob) -> Vec<u8> {
+    let image = blob.image().unwrap();
+    let mut arena = vec![0; image.memory(0..1).words()];
+    let mut fresh = Machine::new(image, &mut arena).unwrap();
+    for port in 0..image.ports {
+        let p = image.port(port).unwrap();
+        let [rows, columns] = [p.source, p.target].map(|piece| image.piece(piece).unwrap().count);
+        for (i, j) in (0..rows).flat_map(|i| (0..columns).map(move |j| (i, j))) {
+            if let Some(w) = machine.weight(port, i, j).filter(|_| p.rule != synop_core::image::NONE) {
+                fresh.program(port, i, j, w).unwrap();
+            }
+        }
+    }
+    fresh.plastic().to_vec()
+}
+
+#[test]
+fn symmetric_changes_are_those_of_their_definition_and_alike_in_both_directions() {
+    for (case, change) in ["0.6*x0*y0*e*f", "0.3*x0*y0*e + 0.3*x0*y0*f"].into_iter().enumerate() {
+        for rounding in ["nearest", "stochastic"] {
+            let mut layers = layers(5, Sweep::Synchronous, false, true);
+            let text = format!(
+                "rule r {{ error e = (s*(g0) <= 40); every 3 samples; rounding {rounding}; bounds -60 60; dw = {change} }}"
+            );
+            layers.layers[0].couplings.as_mut().unwrap().rule = Some(RuleSpec::parse(&text).unwrap());
+            let (built, blob) = written(&layers);
+            let image = blob.image().unwrap();
+            let mut arena = vec![0; image.memory(0..1).words()];
+            let mut machine = Machine::new(image, &mut arena).unwrap();
+            let mut draws = Threefry::new(3);
+            let mut r = Random(Xoshiro256PlusPlus::seed_from_u64(7));
+            let (mut changed, first) = (0, couplings(&machine, &built));
+            for _ in 0..12 {
+                let before = couplings(&machine, &built);
+                let mut sums = vec![vec![0f64; SIZE]; SIZE];
+                for _ in 0..3 {
+                    present(&mut machine, &built, &mut r);
+                    machine.run_program(attractor::LEARN, &Portable, &mut draws, &mut Unobserved);
+                    let layer = built.layers[0] as u32;
+                    let states = machine.membranes(layer).to_vec();
+                    let fields = machine.sums(layer, attractor::OWN);
+                    let errors: Vec<f64> =
+                        states.iter().zip(fields).map(|(s, f)| f64::from(u8::from(s * f <= 40))).collect();
+                    for (i, row) in sums.iter_mut().enumerate() {
+                        for (j, sum) in row.iter_mut().enumerate().filter(|(j, _)| *j != i) {
+                            let gate = [0.6 * errors[i] * errors[j], 0.3 * (errors[i] + errors[j])][case];
+                            *sum += gate * f64::from(states[i] * states[j]);
+                        }
+                    }
+                    machine.learn_sample(&mut draws);
+                }
+                let after = couplings(&machine, &built);
+                for (i, j) in (0..SIZE).flat_map(|i| (0..SIZE).map(move |j| (i, j))) {
+                    let (sum, change) = (sums[i][j], after[i][j] - before[i][j]);
+                    changed += usize::from(change != 0);
+                    let inside = after[i][j].abs() < 60 && after[j][i].abs() < 60;
+                    assert!(!inside || change == after[j][i] - before[j][i], "{rounding}: both change alike");
+                    let error = (f64::from(change) - sum).abs();
+                    let most = if rounding == "nearest" { 0.5 + 1e-3 } else { 1.0 };
+                    assert!(!inside || error < most, "{rounding}: {change} for {sum}");
+                }
+            }
+            assert!(changed > 500, "{changed}");
+            assert_ne!(couplings(&machine, &built), first);
+            assert_eq!(machine.plastic(), programmed(&machine, &blob), "counts of non-zero weights");
+        }
+    }
+}
+
+#[test]
+fn weights_decay_by_their_share_and_zeros_stay() {
+    for sparse in [false, true] {
+        let mut layers = layers(5, Sweep::Synchronous, sparse, true);
+        // No neuron is ever in error.
+        let text = "rule r { error e = (s*(g0) <= -100000); every 2 samples; rounding nearest; bounds -60 60; decay 0.1 every 5 samples; dw = 1*x0*e*s }";
+        for layer in &mut layers.layers {
+            layer.couplings.as_mut().unwrap().rule = Some(RuleSpec::parse(text).unwrap());
+            layer.input.as_mut().unwrap().rule = None;
+        }
+        let (built, blob) = written(&layers);
+        let image = blob.image().unwrap();
+        let mut arena = vec![0; image.memory(0..1).words()];
+        let mut machine = Machine::new(image, &mut arena).unwrap();
+        let mut draws = Threefry::new(3);
+        let mut r = Random(Xoshiro256PlusPlus::seed_from_u64(7));
+        let port = port_of(&image, built.projections[0].couplings.unwrap()).unwrap();
+        let weights = |machine: &Machine<'_>| -> Vec<i32> {
+            let pairs = (0..SIZE as u32).flat_map(|i| (0..SIZE as u32).map(move |j| (i, j)));
+            pairs.map(|(i, j)| machine.weight(port, i, j).unwrap_or(0)).collect()
+        };
+        let size = |weights: &[i32]| weights.iter().map(|w| f64::from(w.abs())).sum::<f64>();
+        let start = weights(&machine);
+        // Changes come after samples 2, 4, 6, …; so 5, 10, 15 and 20 are passed at 6, 10, 16 and 20.
+        for sample in 1..=20 {
+            let before = weights(&machine);
+            present(&mut machine, &built, &mut r);
+            machine.run_program(attractor::LEARN, &Portable, &mut draws, &mut Unobserved);
+            check_sums(&machine, &built, &layers, "after a decay");
+            machine.learn_sample(&mut draws);
+            assert_eq!(weights(&machine) != before, [6, 10, 16, 20].contains(&sample), "sample {sample}");
+        }
+        let end = weights(&machine);
+        assert!(start.iter().zip(&end).all(|(a, b)| a * b >= 0 && b.abs() <= a.abs()));
+        let kept = size(&end) / size(&start);
+        assert!((kept - 0.9f64.powi(4)).abs() < 0.02, "{kept}");
+        assert_eq!(machine.plastic(), programmed(&machine, &blob), "counts of non-zero weights");
     }
 }

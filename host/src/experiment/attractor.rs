@@ -13,7 +13,7 @@ use super::{Context, Experiment, Outcome, Whole};
 use crate::plot::Xy;
 use crate::report::{Figure, Image, Report, Section, SynOps, Task as Score, Training};
 use crate::steered::data::HeldOut;
-use crate::steered::{self, Learnt, Order, Recipe, Task};
+use crate::steered::{self, Learnt, Order, Recipe, Symmetry, Task};
 use crate::{Failure, ledger};
 
 /// The keys of the file.
@@ -100,9 +100,9 @@ struct Network {
     /// Share of input synapses that exist.
     #[serde(default = "unit")]
     input_density: f64,
-    /// First couplings are symmetric.
-    #[serde(default)]
-    symmetric: bool,
+    /// How symmetric the couplings within a layer are.
+    #[serde(default = "asymmetric")]
+    symmetry: Symmetry,
     /// Standard deviation of the frozen bias.
     #[serde(default)]
     bias: f64,
@@ -119,6 +119,10 @@ fn one<const MIN: i64, const MAX: i64>() -> Whole<MIN, MAX> {
 
 fn unit() -> f64 {
     1.0
+}
+
+fn asymmetric() -> Symmetry {
+    Symmetry::None
 }
 
 fn synchronous() -> Order {
@@ -138,6 +142,18 @@ struct Learning {
     /// Every epoch's rates are those of the epoch before, times this.
     #[serde(default = "unit")]
     rate_fall: f64,
+    /// Share of every coupling that is lost per 1,000 samples.
+    #[serde(default)]
+    decay_couplings: f64,
+    /// The same of input weights.
+    #[serde(default)]
+    decay_input: f64,
+    /// The same of the readout's.
+    #[serde(default)]
+    decay_readout: f64,
+    /// β of a logistic gate in place of the error bit; 0: the bit.
+    #[serde(default)]
+    gate_slope: f64,
     /// Samples whose changes are summed.
     batch: Whole<1, 16>,
     /// Sweeps before the teacher comes.
@@ -173,12 +189,14 @@ impl AttractorLearning {
             teacher_scale: n.teacher_scale,
             coupling_density: n.coupling_density,
             input_density: n.input_density,
-            symmetric: n.symmetric,
+            symmetry: n.symmetry,
             bias: n.bias,
             margin: l.margin,
             readout_margin: l.readout_margin,
             rates: [l.rate_couplings, l.rate_input, l.rate_readout],
             fall: l.rate_fall,
+            decay: [l.decay_couplings, l.decay_input, l.decay_readout],
+            gate_slope: l.gate_slope,
             batch: l.batch.get() as u32,
             plan: Plan {
                 warm,
@@ -244,8 +262,30 @@ impl Experiment for AttractorLearning {
             ("learning.rate_input", l.rate_input, 1e-9, 100.0),
             ("learning.rate_readout", l.rate_readout, 1e-9, 100.0),
             ("learning.rate_fall", l.rate_fall, 0.01, 1.0),
+            ("learning.decay_couplings", l.decay_couplings, 0.0, 0.99),
+            ("learning.decay_input", l.decay_input, 0.0, 0.99),
+            ("learning.decay_readout", l.decay_readout, 0.0, 0.99),
+            ("learning.gate_slope", l.gate_slope, 0.0, 1000.0),
         ] {
             within(key, value, low, high)?;
+        }
+        if n.symmetry != Symmetry::None && n.coupling_density < 1.0 {
+            return Err(Failure::bad_input("symmetric couplings need both synapses of every pair")
+                .place("network.coupling_density")
+                .found(n.coupling_density)
+                .expected("1")
+                .mend("set network.coupling_density = 1, or network.symmetry = \"none\""));
+        }
+        let decays = l.decay_couplings + l.decay_input + l.decay_readout > 0.0;
+        if n.device.is_some() && (decays || l.gate_slope > 0.0 || n.symmetry != Symmetry::None) {
+            return Err(Failure::bad_input(
+                "a device has neither decay, a logistic gate nor symmetric changes",
+            )
+            .place("network.device")
+            .expected("digital weights with these")
+            .mend(
+                "leave network.device out, or learning.decay_…, learning.gate_slope and network.symmetry",
+            ));
         }
         if n.device.is_some() && (l.batch.get() != 1 || self.learning.continuous.get() > 0) {
             return Err(Failure::bad_input("devices learn sample by sample, and answer in sweeps")

@@ -24,6 +24,26 @@ pub enum Order {
     Sequential,
 }
 
+/// How symmetric the couplings within a layer are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Symmetry {
+    /// Not at all.
+    None,
+    /// At the start.
+    Start,
+    /// Both couplings of a pair change alike, where both neurons are in error.
+    BothInError,
+    /// Both change by the mean of what each would.
+    MeanChange,
+    /// Both are replaced by their mean after every change. What is the same, and needs no further rounding: they begin
+    /// as their mean, and change by the mean.
+    MeanCoupling,
+}
+
+/// Samples after which weights decay.
+const DECAY_SAMPLES: u32 = 1000;
+
 /// Constants of a network in real numbers; a coupling of 1 is the unit of the field.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Recipe {
@@ -57,8 +77,8 @@ pub struct Recipe {
     pub coupling_density: f64,
     /// Share of input synapses that exist.
     pub input_density: f64,
-    /// First couplings are symmetric.
-    pub symmetric: bool,
+    /// How symmetric the couplings are.
+    pub symmetry: Symmetry,
     /// Standard deviation of the frozen bias.
     pub bias: f64,
     /// κ, net of self-coupling and link.
@@ -69,6 +89,10 @@ pub struct Recipe {
     pub rates: [f64; 3],
     /// Every epoch's rates are those of the epoch before, times this.
     pub fall: f64,
+    /// Shares that weights lose every 1,000 samples: couplings, input and readout.
+    pub decay: [f64; 3],
+    /// β of a logistic gate in place of the error bit, per unit of the field; 0: the bit.
+    pub gate_slope: f64,
     /// Samples whose changes are summed.
     pub batch: u32,
     /// Sweeps.
@@ -153,18 +177,35 @@ impl Recipe {
             step *= bar.pulses_per_weight() / if kind == 1 { f64::from(units.input) } else { 1.0 };
             cadence = "end of sample".to_owned();
         }
-        let (error, sign) = if kind == 2 {
-            (format!("(t*(g0) <= {})", (self.readout_margin / units.readout).round()), "t")
+        let (margin, field_unit, shape, sign) = if kind == 2 {
+            (self.readout_margin, units.readout, "t*(g0)", "t")
         } else {
             // Every layer of several has a link that holds its neurons, as the self-coupling does.
             let extra = if self.layers > 1 { self.link } else { 0.0 };
-            let groups = if self.keep_right { "g0+g1" } else { "g0" };
-            (format!("(s*({groups}) <= {})", ((self.margin + extra) / units.coupling).round()), "s")
+            let shape = if self.keep_right { "s*(g0+g1)" } else { "s*(g0)" };
+            (self.margin + extra, units.coupling, shape, "s")
+        };
+        let soft = match self.gate_slope {
+            0.0 => String::new(),
+            slope => format!(" soft {}", (1.0 / slope / field_unit).round().max(1.0)),
+        };
+        let decay = match self.decay[kind] {
+            0.0 => String::new(),
+            share => format!("\n decay {share} every {DECAY_SAMPLES} samples"),
+        };
+        let change = match self.symmetry {
+            Symmetry::BothInError if kind == 0 => format!("{step:.9}*x0*y0*e*f"),
+            Symmetry::MeanChange | Symmetry::MeanCoupling if kind == 0 => {
+                format!("{:.9}*x0*y0*(e + f)", step / 2.0)
+            }
+            _ => format!("{step:.9}*x0*e*{sign}"),
         };
         let rounding = if self.stochastic { "stochastic" } else { "nearest" };
         let text = format!(
-            "rule stabilise {{\n error e = {error}\n {cadence}\n rounding {rounding}\n bounds {} {}\n dw = {step:.9}*x0*e*{sign}\n}}",
-            -units.top, units.top
+            "rule stabilise {{\n error e = ({shape} <= {}){soft}\n {cadence}\n rounding {rounding}\n bounds {} {}{decay}\n dw = {change}\n}}",
+            (margin / field_unit).round(),
+            -units.top,
+            units.top
         );
         RuleSpec::parse(&text).map_err(|error| {
             Failure::bad_input(format_args!("a rule does not fit the integers: {error}"))
@@ -238,11 +279,17 @@ impl Recipe {
         for _ in 0..self.layers {
             let (h, n, c) = (self.hidden, self.inputs, self.classes);
             let mut couplings = self.draw(&mut random, (h, h), self.coupling_density, true);
-            if self.symmetric && couplings.full {
+            let shared = match self.symmetry {
+                // Of two independent draws, so that the spread stays; and their plain mean.
+                Symmetry::Start => Some(2f64.sqrt()),
+                Symmetry::MeanCoupling => Some(2.0),
+                _ => None,
+            };
+            if let Some(by) = shared.filter(|_| couplings.full) {
                 for i in 0..h {
                     for j in 0..i {
                         // Row i lacks its own place, so that what follows it stands one earlier.
-                        let mean = (couplings.lists[i][j].1 + couplings.lists[j][i - 1].1) / 2f64.sqrt();
+                        let mean = (couplings.lists[i][j].1 + couplings.lists[j][i - 1].1) / by;
                         couplings.lists[i][j].1 = mean;
                         couplings.lists[j][i - 1].1 = mean;
                     }

@@ -11,8 +11,9 @@
 
 use super::*;
 use crate::binary;
+use crate::draw::ERROR_BITS;
 use crate::image::UNTIL_QUIET;
-use crate::plasticity::{Cadence, ErrorFactor, Rule, Variable};
+use crate::plasticity::{Cadence, ErrorFactor, Rule, Tally, Variable};
 use crate::store::{LANES, Lanes, Loop, add_lanes, weight_at};
 
 /// Where a piece stands in the memory of a batch, and how it is.
@@ -478,7 +479,8 @@ impl Machine<'_> {
             let Some(rule) = crate::learn::rule_of(&self.image, &port) else { continue };
             let Cadence::Samples(k) = rule.cadence() else { continue };
             let sample = (self.samples % u64::from(k)) as u32;
-            self.note_beside(i, &port, &rule, batch, sample, kernels);
+            let tally = self.note_beside(i, &port, &rule, batch, sample, (kernels, draws));
+            self.count_learning(&port, &tally, 0);
         }
         self.updates += count.saturating_sub(1);
         for i in 0..self.image.ports {
@@ -487,7 +489,8 @@ impl Machine<'_> {
             if let Cadence::Samples(k) = rule.cadence()
                 && self.samples % u64::from(k) + count >= u64::from(k)
             {
-                let tally = self.apply_batch(i, &port, &rule, kernels, draws);
+                let mut tally = self.apply_batch(i, &port, &rule, kernels, draws);
+                tally += self.decay(i, &port, &rule, self.samples + count, kernels, draws);
                 self.count_learning(&port, &tally, 0);
             }
         }
@@ -506,23 +509,23 @@ impl Machine<'_> {
         left.fold(LANES, usize::min)
     }
 
-    fn note_beside<K: Kernels>(
+    fn note_beside<K: Kernels, D: Draws>(
         &mut self,
         i: u32,
         port: &Port,
         rule: &Rule,
         batch: &Batch<'_>,
         sample: u32,
-        kernels: &K,
-    ) {
-        let Some(layout) = crate::learn::Layout::of(&self.image, port) else { return };
+        (kernels, draws): (&K, &mut D),
+    ) -> Tally {
+        let Some(layout) = crate::learn::Layout::of(&self.image, port) else { return Tally::default() };
         let (Some(term), Some(target)) = (rule.terms().first(), self.image.piece(port.target)) else {
-            return;
+            return Tally::default();
         };
         let at = word(self.port_learning, i as usize);
         let Some(bits) = self.learning.get_mut((at as usize).saturating_add(1)..).filter(|_| at != NONE)
         else {
-            return;
+            return Tally::default();
         };
         let (rows, columns) = layout.shape();
         let (pre, rest) = bits.split_at_mut_checked(rows).unwrap_or_default();
@@ -547,7 +550,11 @@ impl Machine<'_> {
             error,
             powers: [Variable::S, Variable::Y0, Variable::T].map(|v| term.exponents.of(v) != 0),
             post,
-        });
+            draws,
+            purpose: ERROR_BITS.wrapping_add(target.population),
+            index: target.population_first,
+            time: self.updates,
+        })
     }
 }
 
@@ -851,7 +858,7 @@ impl Loop for Update<'_> {
 }
 
 /// Remembers the pre and post sides of samples.
-struct Note<'l> {
+struct Note<'l, D> {
     /// The place of the first sample.
     sample: u32,
     all: u32,
@@ -864,6 +871,35 @@ struct Note<'l> {
     /// Whether the sign, the state and the target are factors.
     powers: [bool; 3],
     post: &'l mut [i32],
+    /// Where drawn error bits come from: of the first neuron, in the first sample.
+    draws: &'l mut D,
+    purpose: u32,
+    index: u32,
+    time: u64,
+}
+
+impl<D: Draws> Note<'_, D> {
+    /// The drawn error bits of a neuron in all samples.
+    #[inline(never)]
+    fn drawn(
+        &mut self,
+        error: &crate::plasticity::ErrorBit,
+        j: usize,
+        field: [i64; LANES],
+        tally: &mut Tally,
+    ) -> Lanes {
+        let mut bits = [0; LANES];
+        for (l, (bit, signed)) in
+            bits.iter_mut().zip(field).enumerate().filter(|(l, _)| self.all >> l & 1 != 0)
+        {
+            let draw = || {
+                tally.draws += 1;
+                self.draws.draw(self.purpose, self.time + l as u64, self.index.wrapping_add(j as u32))
+            };
+            *bit = i32::from(error.is_one(signed, draw));
+        }
+        bits
+    }
 }
 
 /// Bits of the lanes above and below zero, the first at `sample` and at 16 + `sample`.
@@ -873,11 +909,12 @@ fn signs(lanes: Lanes, all: u32, sample: u32) -> i32 {
     (place(bits_of(lanes, |v| v > 0)) | place(bits_of(lanes, |v| v < 0)) << 16) as i32
 }
 
-impl Loop for Note<'_> {
-    type Output = ();
+impl<D: Draws> Loop for Note<'_, D> {
+    type Output = Tally;
 
     #[inline(always)]
-    fn run(self) {
+    fn run(mut self) -> Tally {
+        let mut tally = Tally::default();
         for (bits, value) in self.pre.iter_mut().zip(self.before) {
             *bits |= signs(*value, self.all, self.sample);
         }
@@ -885,7 +922,7 @@ impl Loop for Note<'_> {
         let factor = self.error.map_or(ErrorFactor::One, |e| e.factor);
         let margin = self.error.map_or(0, |e| i64::from(e.margin));
         let with_state = self.error.is_some_and(|e| e.field.state);
-        for ((j, bits), state) in self.post.iter_mut().enumerate().zip(self.states) {
+        for ((j, bits), state) in core::mem::take(&mut self.post).iter_mut().enumerate().zip(self.states) {
             let mut field = [0i64; LANES];
             for values in self.groups.iter().filter_map(|g| g.get(j)) {
                 field = zip(field, *values, |f, v| f + i64::from(v));
@@ -900,8 +937,12 @@ impl Loop for Note<'_> {
                 ErrorFactor::Target => zip(field, target, |f, t| f.saturating_mul(i64::from(t))),
             };
             let mut value = [1; LANES];
-            if self.error.is_some() {
-                value = zip(value, field, |_, f| i32::from(f <= margin));
+            match self.error {
+                None => {}
+                Some(error) if error.width == 0 => {
+                    value = zip(value, field, |_, f| i32::from(f <= margin));
+                }
+                Some(error) => value = self.drawn(&error, j, field, &mut tally),
             }
             if sign_counts {
                 value = zip(value, *state, |v, s| if s < 0 { -v } else { v });
@@ -914,5 +955,6 @@ impl Loop for Note<'_> {
             }
             *bits |= signs(value, self.all, self.sample);
         }
+        tally
     }
 }

@@ -5,7 +5,7 @@
 //! the sum over up to 16 samples is two population counts per synapse: exact, and rounded and clamped once.
 
 use super::row::{Moment, Row, Tally, Targets, Weights, limits, spread};
-use super::{Exponents, Rounding, Rule, Variable};
+use super::{Exponents, Rounding, Rule, Term, Variable};
 use crate::draw::Draws;
 use crate::store::Kernels;
 
@@ -36,8 +36,40 @@ pub fn agreement(pre: SampleBits, post: SampleBits) -> i32 {
     (v & 0xff) as i32 - (v >> 16 & 0xff) as i32
 }
 
-/// Whether a rule over several samples may have this term: `x0` once, and `e`, `s`, `t`, `y0` at most once each.
-pub(super) fn allowed(exponents: Exponents) -> bool {
+/// How the changes of the two couplings between a pair of neurons of one population depend on each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Symmetry {
+    /// Not at all: `dw = c*x0*…`.
+    None,
+    /// Both change alike, in samples in which both neurons are in error: `dw = c*x0*y0*e*f`.
+    Both,
+    /// Both change by the mean of what each would: `dw = c*x0*y0*e + c*x0*y0*f`.
+    Mean,
+}
+
+impl Symmetry {
+    /// What the terms of a rule over several samples come to; `None` if it may not have them.
+    pub(super) fn of(terms: &[Term]) -> Option<Symmetry> {
+        let of = |variables: &[Variable]| {
+            variables.iter().try_fold(Exponents::default(), |all, variable| all.times(*variable))
+        };
+        let (x, y, e, f) = (Variable::X0, Variable::Y0, Variable::E, Variable::F);
+        match terms {
+            [one] if Some(one.exponents) == of(&[x, y, e, f]) => Some(Symmetry::Both),
+            [one] if allowed(one.exponents) => Some(Symmetry::None),
+            [one, two] => {
+                let alike = (one.mantissa, one.shift) == (two.mantissa, two.shift);
+                let pair = (Some(one.exponents), Some(two.exponents)) == (of(&[x, y, e]), of(&[x, y, f]));
+                (alike && pair).then_some(Symmetry::Mean)
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Whether a rule over several samples may have this as its only term: `x0` once, and `e`, `s`, `t`, `y0` at most once
+/// each.
+fn allowed(exponents: Exponents) -> bool {
     let own = [Variable::E, Variable::S, Variable::T, Variable::Y0];
     exponents.of(Variable::X0) == 1
         && own.iter().all(|v| exponents.of(*v) <= 1)
@@ -49,8 +81,10 @@ pub(super) fn allowed(exponents: Exponents) -> bool {
 pub struct Posts<'a> {
     /// The bits of every column.
     pub bits: &'a [SampleBits],
-    /// The columns whose bits are not all zero, ascending.
+    /// The columns whose bits are not all zero, ascending; where changes are [`Symmetry::Mean`], all columns.
     pub listed: &'a [u16],
+    /// Bits of every column as a pre neuron, where changes are [`Symmetry::Mean`].
+    pub pre: &'a [SampleBits],
 }
 
 impl Rule {
@@ -71,6 +105,7 @@ impl Rule {
             posts,
             bounds: (low, self.max.min(limits.1).max(low)),
             signs: limits == (-1, 1),
+            symmetry: self.symmetry,
             kernels,
             draws,
             moment,
@@ -228,10 +263,34 @@ pub(crate) struct BatchChange<'a, K, D> {
     posts: Posts<'a>,
     bounds: (i32, i32),
     signs: bool,
+    symmetry: Symmetry,
     kernels: &'a K,
     draws: &'a mut D,
     moment: Moment,
     tally: Tally,
+}
+
+/// A row at work.
+struct At {
+    pre: SampleBits,
+    /// Bits of the row's neuron as a post neuron, where it is one.
+    post: SampleBits,
+    /// The column of the row's neuron, where there is one.
+    own: Option<u16>,
+    first_draw: u32,
+}
+
+impl At {
+    /// The address of a synapse's draws; of both of a pair, where they change alike.
+    #[inline(always)]
+    fn address(&self, column: u16, symmetry: Symmetry) -> u32 {
+        let Some(row) = self.own.filter(|row| symmetry != Symmetry::None && *row > column) else {
+            return self.first_draw.wrapping_add(u32::from(column));
+        };
+        // That of the synapse from neuron `column` to the row's.
+        let back = u32::from(row - column) << 16;
+        self.first_draw.wrapping_sub(back).wrapping_add(u32::from(row))
+    }
 }
 
 impl<K: Kernels, D: Draws> BatchChange<'_, K, D> {
@@ -241,19 +300,20 @@ impl<K: Kernels, D: Draws> BatchChange<'_, K, D> {
     }
 
     /// Changes one row for all samples that `pre` (of the row's neuron) and the columns remember:
-    /// `w ← clamp(w + round(mantissa · 2^-shift · agreement))`. Column `fixed` does not change. Returns how many more
-    /// of its weights are not zero.
+    /// `w ← clamp(w + round(mantissa · 2^-shift · agreement))`. Column `own` is of the row's own neuron and does not
+    /// change. Returns how many more of its weights are not zero.
     #[inline(always)]
-    pub(crate) fn update(&mut self, pre: SampleBits, fixed: Option<u16>, row: &mut Row<'_>) -> i64 {
+    pub(crate) fn update(&mut self, pre: SampleBits, own: Option<u16>, row: &mut Row<'_>) -> i64 {
         let before = self.tally.nonzero;
         let (columns, from) = match row.targets {
             Targets::Listed(list) => (list, None),
             Targets::From(first) => (self.posts.listed, Some(first)),
         };
-        let at = (pre, fixed, row.first_draw);
+        let post = self.posts.bits.get(own.map_or(usize::MAX, usize::from)).copied().unwrap_or(0);
+        let at = At { pre, post, own, first_draw: row.first_draw };
         match &mut row.weights {
-            Weights::Sixteen(weights) => self.row(at, columns, from, &mut **weights),
-            weights => self.row(at, columns, from, weights),
+            Weights::Sixteen(weights) => self.row(&at, columns, from, &mut **weights),
+            weights => self.row(&at, columns, from, weights),
         }
         self.tally.nonzero - before
     }
@@ -261,25 +321,19 @@ impl<K: Kernels, D: Draws> BatchChange<'_, K, D> {
     /// Changes the synapses of a row to `columns`. They lie one after the other; or, where the row is dense `from` a
     /// column on, at their column's place.
     #[inline(always)]
-    fn row<C: Cells + ?Sized>(
-        &mut self,
-        (pre, fixed, first_draw): (SampleBits, Option<u16>, u32),
-        columns: &[u16],
-        from: Option<usize>,
-        weights: &mut C,
-    ) {
+    fn row<C: Cells + ?Sized>(&mut self, at: &At, columns: &[u16], from: Option<usize>, weights: &mut C) {
         let bits = self.posts.bits;
         for (t, columns) in columns.chunks(TILE).enumerate() {
             let mut posts = [0; TILE];
             for (post, column) in posts.iter_mut().zip(columns) {
                 let bits = bits.get(usize::from(*column)).copied().unwrap_or(0);
-                *post = if fixed == Some(*column) { 0 } else { bits };
+                *post = if at.own == Some(*column) { 0 } else { bits };
             }
             let mut tile = [0; TILE];
             let span = if from.is_none() { weights.span(t * TILE, columns.len()) } else { None };
             if let Some(span) = span {
                 load(span, &mut tile);
-                if self.tile(pre, &posts, &mut tile, columns, first_draw) {
+                if self.tile(at, &posts, &mut tile, columns) {
                     store(span, &tile);
                 }
                 continue;
@@ -296,7 +350,7 @@ impl<K: Kernels, D: Draws> BatchChange<'_, K, D> {
                     None => *post = 0,
                 }
             }
-            if self.tile(pre, &posts, &mut tile, columns, first_draw) {
+            if self.tile(at, &posts, &mut tile, columns) {
                 for ((n, column), new) in columns.iter().enumerate().zip(tile) {
                     weights.set(place(n, *column), new);
                 }
@@ -308,18 +362,18 @@ impl<K: Kernels, D: Draws> BatchChange<'_, K, D> {
     #[inline(always)]
     fn tile(
         &mut self,
-        pre: SampleBits,
+        at: &At,
         posts: &[SampleBits; TILE],
         weights: &mut [i32; TILE],
         columns: &[u16],
-        first_draw: u32,
     ) -> bool {
-        let tally = if self.rounding == Rounding::Nearest && !self.signs {
+        let plain = self.rounding == Rounding::Nearest && !self.signs && self.symmetry != Symmetry::Mean;
+        let tally = if plain {
             let change =
                 TileChange { mantissa: self.mantissa, shift: self.shift.min(30), bounds: self.bounds };
-            self.kernels.change_tile(&change, pre, posts, weights)
+            self.kernels.change_tile(&change, at.pre, posts, weights)
         } else {
-            self.change_by_draws(pre, posts, weights, columns, first_draw)
+            self.change_by_draws(at, posts, weights, columns)
         };
         self.tally.attempted += u64::from(tally.attempted);
         self.tally.changed += u64::from(tally.changed);
@@ -329,20 +383,25 @@ impl<K: Kernels, D: Draws> BatchChange<'_, K, D> {
         tally.changed != 0
     }
 
-    /// As [`change_tile`] where rounding draws, or weights are signs.
+    /// As [`change_tile`] where rounding draws, weights are signs, or changes are a mean of both directions.
     fn change_by_draws(
         &mut self,
-        pre: SampleBits,
+        at: &At,
         posts: &[SampleBits; TILE],
         weights: &mut [i32; TILE],
         columns: &[u16],
-        first_draw: u32,
     ) -> TileTally {
-        let sums = sums(self.mantissa, pre, posts);
+        let mut sums = sums(self.mantissa, at.pre, posts);
+        if self.symmetry == Symmetry::Mean {
+            for (sum, column) in sums.iter_mut().zip(columns).filter(|(_, column)| at.own != Some(**column)) {
+                let pre = self.posts.pre.get(usize::from(*column)).copied().unwrap_or(0);
+                *sum += self.mantissa * agreement(pre, at.post);
+            }
+        }
         let (mut steps, mut zero) = ([0; TILE], 0);
         for ((step, sum), column) in steps.iter_mut().zip(sums).zip(columns).filter(|((_, sum), _)| *sum != 0)
         {
-            let rounded = self.round(sum, first_draw.wrapping_add(u32::from(*column)));
+            let rounded = self.round(sum, at.address(*column, self.symmetry));
             // A closed gate is no zero.
             zero += u32::from(rounded.is_some_and(|step| step == 0));
             *step = rounded.unwrap_or(0);

@@ -4,7 +4,7 @@
 //! The widest products fall back to 128 bits. Which way is taken depends only on bounds that are known before.
 
 use super::columns::Columns;
-use super::{MAX_TERMS, PreSide, Rounding, Rule, Variable};
+use super::{Decay, MAX_TERMS, PreSide, Rounding, Rule, Variable};
 use crate::draw::Draws;
 
 /// Columns that the block kernels take at once.
@@ -226,6 +226,46 @@ impl core::ops::AddAssign for Tally {
         self.saturated += other.saturated;
         self.draws += other.draws;
         self.nonzero += other.nonzero;
+    }
+}
+
+impl Decay {
+    /// Shrinks the weights of a row; single bits stay. The synapse onto column j draws at the row's address of j.
+    #[inline(always)]
+    pub(crate) fn row<D: Draws>(&self, row: &mut Row<'_>, draws: &mut D, moment: Moment, tally: &mut Tally) {
+        if row.weights.is_signs() {
+            return;
+        }
+        let mut words = [0; BLOCK];
+        for start in (0..row.weights.len()).step_by(BLOCK) {
+            let count = BLOCK.min(row.weights.len() - start);
+            let words = words.get_mut(..count).unwrap_or_default();
+            match row.targets {
+                Targets::From(first) => {
+                    let first = row.first_draw.wrapping_add((first + start) as u32);
+                    draws.fill(moment.purpose, moment.time, first, words);
+                }
+                Targets::Listed(list) => {
+                    for (word, column) in words.iter_mut().zip(list.get(start..).unwrap_or_default()) {
+                        let index = row.first_draw.wrapping_add(u32::from(*column));
+                        *word = draws.draw(moment.purpose, moment.time, index);
+                    }
+                }
+            }
+            for (i, word) in (start..).zip(words.iter()) {
+                let old = row.weights.get(i);
+                if old == 0 {
+                    continue;
+                }
+                let new = self.after(old.unsigned_abs(), *word) as i32 * old.signum();
+                row.weights.set(i, new);
+                tally.attempted += 1;
+                tally.draws += 1;
+                tally.changed += u64::from(new != old);
+                tally.rounded_to_zero += u64::from(new == old);
+                tally.nonzero -= i64::from(new == 0);
+            }
+        }
     }
 }
 

@@ -265,6 +265,43 @@ fn error_bits_and_windows_compare_as_declared() {
 }
 
 #[test]
+fn a_soft_error_bit_is_one_as_often_as_a_logistic_function_says() {
+    let width = 40;
+    let error = |width| ErrorBit {
+        factor: ErrorFactor::One,
+        field: Field { groups: 1, state: false },
+        margin: 100,
+        width,
+    };
+    let mut source = Threefry::new(4);
+    for distance in [-400, -320, -319, -97, -43, -3, 0, 3, 43, 97, 319, 320, 400] {
+        let mut asked = 0u32;
+        let ones = (0..20_000).filter(|&k| {
+            error(width).is_one(100 + distance, || {
+                asked += 1;
+                source.draw(5, 0, k)
+            })
+        });
+        let share = ones.count() as f64 / 20_000.0;
+        let exact = 1.0 / (1.0 + (distance as f64 / f64::from(width)).exp());
+        // Half a step of the table, an eighth of the width, where the function is steepest; and chance.
+        assert!((share - exact).abs() < 0.25 / 16.0 + 0.01, "{distance}: {share}, exact {exact}");
+        assert_eq!(asked, if distance.abs() < 320 { 20_000 } else { 0 }, "{distance}");
+        assert_eq!(error(0).is_one(100 + distance, || panic!("no draw")), distance <= 0);
+    }
+    assert!(!error(1).is_one(i64::MAX, || 0) && error(1 << 19).is_one(i64::MIN, || u32::MAX));
+}
+
+#[test]
+fn a_decay_is_due_once_for_every_multiple_of_its_samples_that_a_batch_passes() {
+    let decay = Decay { share: 32_768, every: 10 };
+    let due: Vec<u64> = (1..=12).map(|k| 4 * k).filter(|&n| decay.is_due(n, 4)).collect();
+    assert_eq!(due, [12, 20, 32, 40]);
+    assert_eq!([0, 1, 2, 3, 1000].map(|m| decay.after(m, 0)), [0, 1, 1, 2, 500]);
+    assert_eq!([0, 1, 2, 3, 1000].map(|m| decay.after(m, u32::MAX)), [0, 0, 1, 1, 500]);
+}
+
+#[test]
 fn cadences_fall_due_on_their_ticks() {
     let due = |cadence: Cadence| (0..6).filter(|&tick| cadence.due(tick)).collect::<Vec<u64>>();
     assert_eq!(due(Cadence::Tick), [0, 1, 2, 3, 4, 5]);

@@ -72,13 +72,13 @@ impl Polynomial {
     }
 }
 
-/// The product of two sets of powers. Bits are their own squares (e, h), and a sign squared is one.
+/// The product of two sets of powers. Bits are their own squares (e, f, h), and a sign squared is one.
 fn combined(left: Exponents, right: Exponents) -> Result<Exponents, Variable> {
     let mut product = left;
     for variable in Variable::ALL {
         for _ in 0..right.of(variable) {
             match (variable, product.of(variable)) {
-                (Variable::E | Variable::H, 1) => {}
+                (Variable::E | Variable::F | Variable::H, 1) => {}
                 (Variable::S, 1) => product = Exponents(product.0 & !(3 << (2 * Variable::S as u32))),
                 _ => product = product.times(variable).ok_or(variable)?,
             }

@@ -63,6 +63,8 @@ impl RuleSpec {
             Variable::E => f64::from(u8::from(self.in_error(post))),
             Variable::R => third,
             Variable::W => weight,
+            // Rules over several samples, which alone have it, are not run here.
+            Variable::F => 0.0,
         };
         let mut sum = 0.0;
         for term in &self.terms {

@@ -2,7 +2,7 @@
 
 use super::expression::Polynomial;
 use super::token::{Kind, Token, tokens};
-use super::{RuleError, RuleSpec, TRACED, TermSpec, TraceSpec};
+use super::{DecaySpec, RuleError, RuleSpec, TRACED, TermSpec, TraceSpec};
 use synop_core::plasticity::{
     Cadence, Centre, ErrorBit, ErrorFactor, Field, MAX_SAMPLES, MAX_TRACE, Rounding, TraceMode, Variable,
     Window,
@@ -49,6 +49,7 @@ struct Draft {
     group: Option<u8>,
     error: Option<ErrorBit>,
     window: Option<Window>,
+    decay: Option<DecaySpec>,
     terms: Option<Vec<TermSpec>>,
 }
 
@@ -68,13 +69,14 @@ impl Draft {
             (Variable::G, self.group.is_some()),
             (Variable::H, self.window.is_some()),
             (Variable::E, self.error.is_some()),
+            (Variable::F, self.error.is_some()),
         ];
         for (variable, is_declared) in declared.chain(others) {
             if !is_declared && terms.iter().any(|term| term.exponents.of(variable) > 0) {
                 let example = match variable {
                     Variable::G => "g: group 1",
                     Variable::H => "window h = (|u - threshold| < 32)",
-                    Variable::E => "error e = (t*u <= 24)",
+                    Variable::E | Variable::F => "error e = (t*u <= 24)",
                     Variable::X2 => "x2: decay 0.9 add 64",
                     Variable::Y1 => "y1: decay 0.9 add 64",
                     Variable::Y2 => "y2: decay 0.9 add 64",
@@ -83,8 +85,8 @@ impl Draft {
                 return Err(missing(&format!("a declaration of {} such as `{example}`", variable.name())));
             }
         }
-        let Self { traces, group, error, window, .. } = self;
-        Ok(RuleSpec { name, traces, cadence, rounding, bounds, group, error, window, terms })
+        let Self { traces, group, error, window, decay, .. } = self;
+        Ok(RuleSpec { name, traces, cadence, rounding, bounds, group, error, window, decay, terms })
     }
 }
 
@@ -105,7 +107,7 @@ struct Parser<'a> {
 }
 
 const END: Token = Token { kind: Kind::End, line: 1, column: 1 };
-const STATEMENTS: &str = "a statement: `x1:`, `x2:`, `y1:`, `y2:`, `g:`, `every`, `end`, `rounding`, `bounds`, `error`, `window` or `dw =`";
+const STATEMENTS: &str = "a statement: `x1:`, `x2:`, `y1:`, `y2:`, `g:`, `every`, `end`, `rounding`, `bounds`, `error`, `window`, `decay` or `dw =`";
 
 impl<'a> Parser<'a> {
     fn peek(&self) -> &'a Token {
@@ -212,6 +214,10 @@ impl<'a> Parser<'a> {
                 let window = self.window()?;
                 once(&mut draft.window, window, start, "`window`")
             }
+            "decay" => {
+                let decay = self.decay()?;
+                once(&mut draft.decay, decay, start, "`decay`")
+            }
             "dw" => {
                 self.sign("=", "`=` after `dw`")?;
                 let terms = self.sum()?.terms(start)?;
@@ -306,7 +312,17 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// `e = (t*(g0+u) <= 24)`.
+    /// `0.01 every 1000 samples`.
+    fn decay(&mut self) -> Result<DecaySpec, RuleError> {
+        const SHAPE: &str = "the shape `decay 0.01 every 1000 samples`";
+        let share = self.number(SHAPE)?;
+        self.word("every", SHAPE)?;
+        let every = self.whole(1, i64::from(u32::MAX), "a number of samples")? as u32;
+        self.word("samples", SHAPE)?;
+        Ok(DecaySpec { share, every })
+    }
+
+    /// `e = (t*(g0+u) <= 24) soft 40`.
     fn error_bit(&mut self) -> Result<ErrorBit, RuleError> {
         const SHAPE: &str =
             "the shape `error e = (t*(g0+u) <= 24)`: factor s, t or none, a field of g0…g3 and u, a margin";
@@ -339,7 +355,11 @@ impl<'a> Parser<'a> {
         self.sign("<=", SHAPE)?;
         let margin = self.whole(i64::from(i32::MIN), i64::from(i32::MAX), "the margin")?;
         self.sign(")", SHAPE)?;
-        Ok(ErrorBit { factor, field, margin: margin as i32 })
+        let width = match self.take_word("soft") {
+            true => self.whole(1, (1 << 20) - 1, "the width of the gate")?,
+            false => 0,
+        };
+        Ok(ErrorBit { factor, field, margin: margin as i32, width: width as u32 })
     }
 
     fn field_part(&mut self, field: &mut Field, shape: &str) -> Result<(), RuleError> {
@@ -459,7 +479,7 @@ impl<'a> Parser<'a> {
     }
 
     fn factor(&mut self) -> Result<Polynomial, RuleError> {
-        const FACTOR: &str = "a number, `2^-4`, `(…)` or one of x0 x1 x2 y0 y1 y2 u s t g h e r w";
+        const FACTOR: &str = "a number, `2^-4`, `(…)` or one of x0 x1 x2 y0 y1 y2 u s t g h e r w f";
         let at = self.next();
         match &at.kind {
             Kind::Number(value) => Ok(Polynomial::constant(*value)),

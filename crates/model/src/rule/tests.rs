@@ -234,7 +234,10 @@ fn text_and_rule_are_the_same_after_a_round_trip() {
         dw = 0.3*(t - u)*x1*e*h + x2*w^2*r
              - 1e-3*g*y2*x0 - 2^-4*s*s*s
     }";
-    for text in [STDP, REWARDED, DELTA, full] {
+    let samples =
+        "rule s { every 16 samples; rounding nearest; bounds -99 99; decay 0.0125 every 1000 samples
+        error e = (s*(g0+g1) <= 40) soft 12; dw = 0.3*x0*y0*(e + f) }";
+    for text in [STDP, REWARDED, DELTA, full, samples] {
         let spec = RuleSpec::parse(text).expect("a rule");
         let written = spec.to_string();
         assert_eq!(RuleSpec::parse(&written).expect(&written), spec, "{written}");
@@ -262,6 +265,42 @@ fn products_are_multiplied_out_and_equal_terms_meet() {
     assert_eq!(terms("2^3*x1^2*s*s").expect("parses"), own(&[(8.0, "x1^2")]));
     assert!(terms("x1 - x1").is_err());
     assert!(terms("(x0+x1+t+u)*(y0+r+w)").is_err(), "twelve terms");
+}
+
+#[test]
+fn only_rules_over_several_samples_decay_draw_their_error_and_know_that_of_the_pre_neuron() {
+    let with = |cadence: &str, statements: &str| {
+        let text = format!("rule r {{ {cadence}; rounding nearest; bounds -9 9; {statements} }}");
+        RuleSpec::parse(&text).map(|r| r.compile().expect("compiles").symmetry())
+    };
+    let error = "error e = (s*g0 <= 4)";
+    let refused = [
+        format!("{error} soft 3; dw = x0*e*s"),
+        format!("{error}; decay 0.5 every 16 samples; dw = x0*e*s"),
+        format!("{error}; dw = x0*y0*e*f"),
+        format!("{error}; dw = x0*y0*(e + f)"),
+    ];
+    use synop_core::plasticity::Symmetry;
+    let symmetries = [Symmetry::None, Symmetry::None, Symmetry::Both, Symmetry::Mean];
+    for (statements, symmetry) in refused.iter().zip(symmetries) {
+        for cadence in ["every tick", "end of sample"] {
+            assert!(with(cadence, statements).is_err(), "{cadence}; {statements}");
+        }
+        assert_eq!(with("every 4 samples", statements), Ok(symmetry), "{statements}");
+    }
+    for dw in ["x0*y0*e + 2*x0*y0*f", "x0*s*e*f", "x0*e + x0*f", "x0*f", "x0*y0*e + x0*y0*e*f", "x0*y0*e*f*t"]
+    {
+        assert!(with("every 4 samples", &format!("{error}; dw = {dw}")).is_err(), "{dw}");
+    }
+    assert!(with("every 4 samples", &format!("{error}; decay 0.1 every 3 samples; dw = x0*e")).is_err());
+    for share in ["0", "1", "0.000001", "-0.5"] {
+        let text = format!("{error}; decay {share} every 100 samples; dw = x0*e");
+        assert!(
+            with("every 4 samples", &text).expect_err("no share").to_string().contains("1/65536"),
+            "{share}"
+        );
+    }
+    assert!(with("every 4 samples", "error e = (s*g0 <= 4) soft 1048576; dw = x0*e").is_err());
 }
 
 #[test]

@@ -58,7 +58,11 @@ fn error(f: &mut fmt::Formatter<'_>, error: &ErrorBit) -> fmt::Result {
     };
     let groups = (0..4).filter(|bit| error.field.groups >> bit & 1 == 1).map(|bit| format!("g{bit}"));
     let field: Vec<String> = groups.chain(error.field.state.then(|| "u".to_owned())).collect();
-    writeln!(f, "    error e = ({factor}({}) <= {})", field.join("+"), error.margin)
+    write!(f, "    error e = ({factor}({}) <= {})", field.join("+"), error.margin)?;
+    if error.width != 0 {
+        write!(f, " soft {}", error.width)?;
+    }
+    writeln!(f)
 }
 
 impl fmt::Display for RuleSpec {
@@ -98,6 +102,9 @@ impl fmt::Display for RuleSpec {
             }
         }
         writeln!(f, "    bounds {} {}", self.bounds.0, self.bounds.1)?;
+        if let Some(decay) = self.decay {
+            writeln!(f, "    decay {} every {} samples", decay.share, decay.every)?;
+        }
         write!(f, "    dw =")?;
         for (i, spec) in self.terms.iter().enumerate() {
             let sign = match (i, spec.coefficient < 0.0) {
