@@ -43,6 +43,11 @@ def report(peer, label, events, cpu_s, **more):
     print("JSON " + json.dumps(line), flush=True)
 
 
+def rate(peer, label, per_s, **more):
+    """Prints a measurement that is a rate alone."""
+    print("JSON " + json.dumps(dict(peer=peer, label=label, events_per_s=per_s, **more)), flush=True)
+
+
 def microcircuit(scale=0.1):
     """W3: sizes, [(target, source, synapses, factor)], weight (pA), external inputs, missing current (pA) by population."""
     import math

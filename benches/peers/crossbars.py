@@ -28,12 +28,14 @@ from aihwkit.simulator.presets.devices import ReRamESPresetDevice
 from aihwkit.simulator.parameters import BoundManagementType, NoiseManagementType, PulseType
 from aihwkit.simulator.tiles.analog import AnalogTile
 
+from common import rate
+
 torch.set_num_threads(1)
 torch.manual_seed(1)
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 
-def rate(work, amount, seconds=1.0):
+def per_second(work, amount, seconds=1.0):
     """Best amount per second of processor time, of five parts."""
     work()
     best = 0.0
@@ -64,7 +66,7 @@ def reads(n):
     for batch in (1, 64):
         x = 2 * torch.rand(batch, n) - 1
         with torch.no_grad():
-            found[f"batch {batch}"] = rate(lambda: made.tile.forward(x, False, False, False, False), batch * n * n)
+            found[f"batch {batch}"] = per_second(lambda: made.tile.forward(x, False, False, False, False), batch * n * n)
     return found
 
 
@@ -82,7 +84,7 @@ def every_cell(n, device):
         sign[0] = -sign[0]
         made.tile.update(ones, sign[0] * ones, False, False, False)
 
-    return rate(work, n * n)
+    return per_second(work, n * n)
 
 
 def sparse(n):
@@ -91,7 +93,7 @@ def sparse(n):
     x = torch.zeros(1, n)
     x[0, ::100] = 2 * torch.rand(len(range(0, n, 100))) - 1
     d = x.clone()
-    return rate(lambda: made.tile.update(x, d, False, False, False), 1)
+    return per_second(lambda: made.tile.update(x, d, False, False, False), 1)
 
 
 def ours(binary, repeats, labels):
@@ -148,6 +150,16 @@ def main():
             f"column current off by {bench['current_error_max']:.1e}, difference by {bench['difference_error_max']:.1e}"
         )
     print(json.dumps({"aihwkit": peer, "synop": best, "read_us": per_read}))
+    # For the table of run.py: products, pulses on single devices, updates.
+    for label, value in {**best, "XP-sparse": updates}.items():
+        rate("synop", label, value)
+    constant = peer["pulses"].pop("constant")
+    theirs = [(f"X{n}", name, value) for n, reads in peer["reads"].items() for name, value in reads.items()]
+    theirs += [("XP-constant", "constant", constant), ("XP-reference", "constant", constant)]
+    theirs += [("XP-exponential", name, value) for name, value in peer["pulses"].items()]
+    theirs.append(("XP-sparse", "1 % of rows and columns", peer["sparse updates 1024"]))
+    for label, name, value in theirs:
+        rate(f"aihwkit 1.1.0, {name}", label, value)
 
 
 if __name__ == "__main__":

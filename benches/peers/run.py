@@ -4,7 +4,8 @@
     benches/peers/run.py [--env FOLDER] [--rounds N] [--length SHARE] [--only LABEL,…] [--json FILE]
 
 `setup.sh FOLDER` installs the peers. Everything runs one after the other with one thread; in every round each program runs once, so that a
-slow minute of the machine slows all; of each the fastest round counts. Rates are synaptic events per second of processor time.
+slow minute of the machine slows all; of each the fastest round counts. Rates are synaptic events per second of processor time
+(products or pulses of crossbars; `XP-sparse` whole updates).
 """
 
 import argparse
@@ -30,6 +31,9 @@ def programs(env, length, data):
     yield "W1-std", [python("brian"), script("w1_brian.py"), "std", str(length), "--one"]
     yield "W1-dt1", [os.path.join(env, "gresil", "target", "release", "w1_gresil"), "dt1", str(length)]
     yield "W2", [python("torch"), script("w2_torch.py"), data]
+    # These measure synop beside the peer themselves.
+    yield "sanafe-128", [python("sanafe"), script("sanafe.py"), "--synop", SYNOP]
+    yield "crossbars", [python("aihwkit"), script("crossbars.py"), "--synop", SYNOP, "--repeats", "1"]
     # Scripts of other workloads announce themselves by their name: LABEL_peer.py, with `# env: NAME` in their first line.
     for name in sorted(os.listdir(HERE)):
         first = open(script(name)).readline() if name.endswith(".py") else ""
@@ -97,7 +101,7 @@ def main():
             key = (line["label"], line["peer"], line.get("batch", 1))
             if key not in best or line["events_per_s"] > best[key]["events_per_s"]:
                 best[key] = line
-    print(f"{'workload':12} {'program':34} {'M events/s':>11} {'synop is':>9} {'ms/sample':>10} {'rate Hz':>8} {'B/syn':>6}")
+    print(f"{'workload':17} {'program':44} {'M events/s':>11} {'synop is':>9} {'ms/sample':>10} {'rate Hz':>8} {'B/syn':>6}")
     for (label, peer, batch), line in sorted(best.items()):
         own = best.get((label, "synop", 1))
         ratio = own["events_per_s"] / line["events_per_s"] if own and peer != "synop" else None
@@ -105,7 +109,7 @@ def main():
         line["synop_ratio"] = ratio
         cell = lambda value, form: format(value, form) if value is not None else ""
         print(
-            f"{label:12} {name:34} {line['events_per_s'] / 1e6:11.1f} {cell(ratio, '8.1f') + 'x' if ratio else '':>9}"
+            f"{label:17} {name:44} {line['events_per_s'] / 1e6:11.1f} {cell(ratio, '8.1f') + 'x' if ratio else '':>9}"
             f" {cell(line.get('ms_per_sample'), '10.4f'):>10} {cell(line.get('rate_hz'), '8.1f'):>8}"
             f" {cell(line.get('bytes_per_synapse'), '6.2f'):>6}"
         )

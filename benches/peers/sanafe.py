@@ -18,6 +18,8 @@ import subprocess
 import sys
 import tempfile
 
+from common import rate
+
 NEURONS, FAN_OUT, INPUTS, FORCED, CORES, EVERY = 10_000, 100, 1_000, 10, 128, 50
 MASK = (1 << 64) - 1
 
@@ -155,18 +157,20 @@ def main():
     differs = {k: (v, peer[k]) for k, v in found.items() if v != peer[k]}
     again = ours(args.synop, args.seed, args.steps)
     again = again["runs"][0] if again.get("runs") else again
-    rate = max(r["bench"]["events"] / r["bench"]["cpu_s"] for r in (run, again))
+    own_rate = max(r["bench"]["events"] / r["bench"]["cpu_s"] for r in (run, again))
     peer_rate = peer["events"] / peer["cpu_s"]
     result = {
         "workload": f"{NEURONS} neurons x {FAN_OUT} synapses on {CORES} cores, {args.steps} steps",
         "agree": not differs,
         "differs": differs,
-        "synop": {"events_per_cpu_s": rate, "bytes_per_synapse": bench["bytes_per_synapse"], "cpu_s": bench["cpu_s"]},
+        "synop": {"events_per_cpu_s": own_rate, "bytes_per_synapse": bench["bytes_per_synapse"], "cpu_s": bench["cpu_s"]},
         "sanafe": {"events_per_cpu_s": peer_rate, "bytes_per_synapse": peer["bytes_per_synapse"], "cpu_s": peer["cpu_s"]},
         "counts": found,
-        "ratio": rate / peer_rate,
+        "ratio": own_rate / peer_rate,
     }
     print(json.dumps(result, indent=1))
+    for name, key, value in (("synop", "synop", own_rate), ("SANA-FE 2.2.9, timing simple", "sanafe", peer_rate)):
+        rate(name, "sanafe-128", value, bytes_per_synapse=result[key]["bytes_per_synapse"])
     if args.json:
         with open(args.json, "w") as f:
             json.dump(result, f, indent=1)

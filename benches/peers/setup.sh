@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # Installs the peers into a throw-away folder (default: /tmp/synop-peers); nothing here is needed to build or test synop.
-#   setup.sh [FOLDER] [nest|brian|torch|gresil …]        without names: all of them
+#   setup.sh [FOLDER] [nest|brian|torch|gresil|sanafe|aihwkit …]        without names: all of them
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 folder=${1:-/tmp/synop-peers}
 shift || true
-wanted=${*:-nest brian torch gresil}
+wanted=${*:-nest brian torch gresil sanafe aihwkit}
 mkdir -p "$folder"
 venv() { # name, packages…
     local name=$1
@@ -19,6 +19,8 @@ for peer in $wanted; do
     nest) venv nest nest-simulator==3.10.0 "numpy" ;;
     brian) venv brian brian2==2.9.0 "numpy<2" ;; # compiles C++ when it runs: needs g++
     torch) venv torch torch numpy snntorch==1.0.0 norse==1.1.0 sinabs==3.1.3 ;;
+    sanafe) venv sanafe sanafe==2.2.9 ;;
+    aihwkit) venv aihwkit torch==2.10.0 aihwkit==1.1.0 numpy ;; # this pair of wheels imports without a compiler
     gresil) # its licence (AGPL) forbids linking: measured in a project of its own
         mkdir -p "$folder/gresil/src"
         cp "$here/w1_gresil.rs" "$folder/gresil/src/main.rs"

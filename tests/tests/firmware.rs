@@ -388,26 +388,11 @@ fn learning_is_the_same(name: &str, setup: &Setup, samples: usize) -> usize {
     ran.len()
 }
 
-/// The demo's network; `learning_is_the_same` at its size where there is memory, smaller everywhere.
+/// The demo's network, at its size where there is memory, smaller everywhere.
 fn demo(inputs: usize, hidden: usize, classes: usize) -> Setup {
-    Setup {
-        inputs,
-        input_max: 64,
-        hidden,
-        classes,
-        threshold: 8 * 24 * 128 * inputs as i32 / 192,
-        decay: 0.5,
-        spread: 24.0,
-        margin: 600,
-        trace_max: 64,
-        readout_shift: 3,
-        hidden_shift: 16,
-        spike_cost: 1.0,
-        bits: 8,
-        bars: None,
-        plastic_hidden: true,
-        seed: 1,
-    }
+    let full = synop::commands::demo::setup(1, true);
+    let threshold = full.threshold * inputs as i32 / full.inputs as i32;
+    Setup { inputs, hidden, classes, threshold, ..full }
 }
 
 #[test]

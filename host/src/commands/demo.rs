@@ -137,7 +137,8 @@ fn samples(set: &data::Dataset, damping: f64) -> Result<Samples, Failure> {
     Ok(Samples { drives: signals.iter().map(drive).collect(), labels: set.labels.clone() })
 }
 
-fn setup(seed: u64, plastic_hidden: bool) -> Setup {
+/// The demo's network and rules; `plastic_hidden`: whether the hidden layer learns.
+pub fn setup(seed: u64, plastic_hidden: bool) -> Setup {
     Setup {
         inputs: 192,
         input_max: (UNITS * CLIP) as u32,
