@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use crate::Failure;
 use crate::commands;
+use crate::table::TERMINAL;
 
 /// Emulate spiking networks on neuromorphic chips: what they cost, what they learn, where they fit
 #[derive(Debug, Parser)]
@@ -126,7 +127,7 @@ impl Common {
     /// The work failed: the value is not expressible in JSON or standard output is closed.
     pub fn print(&self, value: &impl Serialize, text: impl FnOnce() -> String) -> Result<(), Failure> {
         if !self.json {
-            return print_text(&text());
+            return print_text(&folded(&text()));
         }
         let json = serde_json::to_string_pretty(value)
             .map_err(|error| Failure::work(format_args!("the result is not JSON: {error}")))?;
@@ -146,6 +147,29 @@ fn data_set_name(path: &Path) -> Option<&'static str> {
 /// A width in bits. Whether it suits the network and the chip is said where those are known.
 pub(crate) fn bits(text: &str) -> Result<u32, String> {
     text.parse().map_err(|_| "expected a number of bits from 2 to 16".to_owned())
+}
+
+/// Breaks lines that are wider than a terminal at blanks. What goes on is indented; behind a name and a gap, as far as
+/// the gap. Rows of more columns stay whole.
+fn folded(text: &str) -> String {
+    let mut lines = Vec::new();
+    for line in text.lines() {
+        let indent = line.chars().take_while(|c| *c == ' ').count();
+        let body = line.trim_start();
+        let gaps = body.match_indices("  ").filter(|(at, _)| !body[..*at].ends_with(' ')).count();
+        if line.chars().count() <= TERMINAL || gaps > 1 {
+            lines.push(line.into());
+            continue;
+        }
+        let behind = body.split_once("  ").map(|(name, rest)| {
+            let blanks = rest.len() - rest.trim_start().len();
+            indent + name.chars().count() + 2 + blanks
+        });
+        let hang = " ".repeat(behind.filter(|at| *at <= TERMINAL / 2).unwrap_or(indent + 2));
+        let options = textwrap::Options::new(TERMINAL).subsequent_indent(&hang).break_words(false);
+        lines.extend(textwrap::wrap(line, options.word_splitter(textwrap::WordSplitter::NoHyphenation)));
+    }
+    lines.join("\n")
 }
 
 /// Prints text on standard output and ends it with a line end.
@@ -231,6 +255,21 @@ pub fn main() -> ExitCode {
 mod tests {
     use super::*;
     use clap::CommandFactory;
+
+    #[test]
+    fn long_lines_are_broken_at_blanks_and_rows_are_not() {
+        let words = "word ".repeat(30);
+        let prose = folded(&format!("  note: {words}\nshort"));
+        assert!(prose.lines().all(|line| line.chars().count() <= TERMINAL), "{prose}");
+        let mut lines = prose.lines();
+        assert!(lines.next().unwrap().starts_with("  note: word"));
+        assert!(lines.next().unwrap().starts_with("    word"));
+        assert_eq!(lines.next_back(), Some("short"));
+        let named = folded(&format!("name      {words}"));
+        assert!(named.lines().skip(1).all(|line| line.starts_with("          word")), "{named}");
+        let row = "1.0    2.0    ".repeat(9);
+        assert_eq!(folded(&row), row);
+    }
 
     /// A path of subcommands and its definition, depth first.
     fn walk(path: &str, command: &clap::Command, see: &mut impl FnMut(&str, &clap::Command)) {

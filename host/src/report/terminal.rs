@@ -14,7 +14,7 @@ impl Report {
     pub fn terminal(&self) -> String {
         let mut text = String::new();
         for warning in self.all_warnings() {
-            text.push_str(&wrapped(&format!("warning: {warning}")));
+            text.push_str(&format!("warning: {warning}\n"));
         }
         if !text.is_empty() {
             text.push('\n');
@@ -115,24 +115,4 @@ impl Report {
         let samples = self.task.as_ref()?.samples;
         (samples > 0).then_some(samples as f64)
     }
-}
-
-/// Breaks a text at blanks to lines of at most 80 columns, indented after the first.
-pub(super) fn wrapped(text: &str) -> String {
-    let mut lines = String::new();
-    let mut used = 0;
-    for word in text.split_whitespace() {
-        let length = word.chars().count();
-        if used > 0 && used + 1 + length > crate::table::TERMINAL {
-            lines.push_str("\n  ");
-            used = 2;
-        } else if used > 0 {
-            lines.push(' ');
-            used += 1;
-        }
-        lines.push_str(word);
-        used += length;
-    }
-    lines.push('\n');
-    lines
 }
