@@ -26,6 +26,8 @@ pub enum Select {
     HeldOut,
     /// The last tenth of the training samples, which then do not train.
     Validation,
+    /// None: the last epoch is kept.
+    Last,
 }
 
 /// How networks are built and trained.
@@ -96,6 +98,7 @@ impl Recipe {
             batch: self.batch,
             learning_rate: self.learning_rate,
             patience: self.patience,
+            keep_last: self.select == Select::Last,
             learn_decay: self.learn_neurons,
             learn_threshold: self.learn_neurons,
             surrogate: Surrogate::Arctan,
@@ -108,7 +111,7 @@ impl Recipe {
             parallel: false,
         };
         match self.select {
-            Select::HeldOut => fit(network, &training, train, test, |_, _| {}),
+            Select::HeldOut | Select::Last => fit(network, &training, train, test, |_, _| {}),
             Select::Validation => {
                 let cut = |samples: &Samples| samples.split_at(samples.len() - samples.len() / 10);
                 let (_, validate) = cut(&train(0));

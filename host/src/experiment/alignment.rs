@@ -289,6 +289,7 @@ impl Landscape {
                         "best epoch by the held-out samples themselves, as in the study: optimistic",
                     Select::Validation =>
                         "best epoch by the last tenth of the training samples, which do not train",
+                    Select::Last => "none: the last epoch",
                 }),
             ),
             (

@@ -67,14 +67,17 @@ struct Rates {
 
 impl Rates {
     fn apply(self, values: &mut [f32], gradient: &[f32], first: &mut [f32], second: &mut [f32]) {
-        vectorised(|| {
-            let moments = first.iter_mut().zip(second);
-            for ((value, &g), (m, v)) in values.iter_mut().zip(gradient).zip(moments) {
-                *m = BETA1 * *m + (1.0 - BETA1) * g;
-                *v = BETA2 * *v + (1.0 - BETA2) * g * g;
-                *value -= self.step * *m / (v.sqrt() * self.root + EPSILON);
-            }
-        });
+        vectorised(
+            #[inline(always)]
+            || {
+                let moments = first.iter_mut().zip(second);
+                for ((value, &g), (m, v)) in values.iter_mut().zip(gradient).zip(moments) {
+                    *m = BETA1 * *m + (1.0 - BETA1) * g;
+                    *v = BETA2 * *v + (1.0 - BETA2) * g * g;
+                    *value -= self.step * *m / (v.sqrt() * self.root + EPSILON);
+                }
+            },
+        );
     }
 }
 
@@ -154,11 +157,14 @@ impl Adam {
                 let moments = state.weights.first.chunks_mut(size).zip(state.weights.second.chunks_mut(size));
                 for_chunks(parallel, dense.weights.chunks_mut(size).zip(moments), block);
                 state.bias_gradient.fill(0.0);
-                vectorised(|| {
-                    for row in own.delta.chunks_exact(stride) {
-                        state.bias_gradient.iter_mut().zip(row).for_each(|(sum, g)| *sum += g);
-                    }
-                });
+                vectorised(
+                    #[inline(always)]
+                    || {
+                        for row in own.delta.chunks_exact(stride) {
+                            state.bias_gradient.iter_mut().zip(row).for_each(|(sum, g)| *sum += g);
+                        }
+                    },
+                );
                 rates.apply(
                     &mut dense.bias,
                     &state.bias_gradient,
@@ -195,23 +201,16 @@ impl Adam {
 impl LayerState {
     /// Turns lists of inputs per row into lists of rows per input, rows ascending.
     fn sort_by_input(&mut self, inputs: usize, spans: &[Span], entries: &[Entry]) {
+        // every input has room for all rows, so that nothing needs to be counted first
+        let room = spans.len();
         self.spans.clear();
-        self.spans.resize(inputs, [0, 0]);
-        let lists = || spans.iter().map(|span| &entries[span[0] as usize..span[1] as usize]);
-        for entry in lists().flatten() {
-            self.spans[entry.index as usize][1] += 1;
-        }
-        let mut from = 0;
-        for span in &mut self.spans {
-            let count = span[1];
-            *span = [from, from];
-            from += count;
-        }
-        self.entries.resize(from as usize, Entry::default());
-        for (row, list) in lists().enumerate() {
-            for entry in list {
-                let end = &mut self.spans[entry.index as usize][1];
-                self.entries[*end as usize] = Entry { index: row as u32, value: entry.value };
+        self.spans.extend((0..inputs).map(|input| [(input * room) as u32; 2]));
+        self.entries.resize(inputs * room, Entry::default());
+        let (ends, lists) = (&mut self.spans[..], &mut self.entries[..]);
+        for (row, span) in spans.iter().enumerate() {
+            for entry in &entries[span[0] as usize..span[1] as usize] {
+                let [_, end] = &mut ends[entry.index as usize];
+                lists[*end as usize] = Entry { index: row as u32, value: entry.value };
                 *end += 1;
             }
         }

@@ -23,6 +23,8 @@ pub struct Training {
     pub learning_rate: f32,
     /// Epochs without a better held-out accuracy after which training stops.
     pub patience: usize,
+    /// Whether all epochs are run and the last one is kept, whatever the held-out samples say.
+    pub keep_last: bool,
     /// Whether the decays are learnt.
     pub learn_decay: bool,
     /// Whether the thresholds are learnt.
@@ -55,6 +57,7 @@ impl Default for Training {
             batch: 32,
             learning_rate: 5e-4,
             patience: 5,
+            keep_last: false,
             learn_decay: true,
             learn_threshold: true,
             surrogate: Surrogate::Arctan,
@@ -83,21 +86,21 @@ pub struct Epoch {
 /// What training leaves.
 #[derive(Debug, Clone)]
 pub struct Fitted {
-    /// The network of the best epoch, in float (not rounded, also when integers were trained in).
+    /// The network of the epoch that is kept, the best or the last, in float (not rounded, also when integers were trained in).
     pub best: Network,
-    /// The best epoch, from 0.
+    /// The epoch that is kept, from 0.
     pub best_epoch: usize,
     /// Every epoch.
     pub epochs: Vec<Epoch>,
 }
 
 impl Fitted {
-    /// The best epoch's numbers; `None` without epochs.
+    /// The numbers of the epoch that is kept; `None` without epochs.
     pub fn best_numbers(&self) -> Option<Epoch> {
         self.epochs.get(self.best_epoch).copied()
     }
 
-    /// The first epoch (from 0) at 90 % of the best held-out accuracy.
+    /// The first epoch (from 0) at 90 % of the held-out accuracy of the epoch that is kept.
     pub fn epoch_of_ninety_percent(&self) -> Option<usize> {
         let best = self.best_numbers()?.test_accuracy;
         self.epochs.iter().position(|epoch| epoch.test_accuracy >= 0.9 * best)
@@ -363,7 +366,8 @@ pub fn evaluate(
     result
 }
 
-/// Trains until the held-out accuracy has not risen for a while, and keeps the best epoch.
+/// Trains until the held-out accuracy has not risen for a while, and keeps the best epoch; with
+/// [`Training::keep_last`] to the end, and keeps the last.
 ///
 /// `train` gives the samples of an epoch (encoders with random spikes draw anew);
 /// `on_epoch` sees every epoch as it ends.
@@ -401,7 +405,7 @@ pub fn fit<'a>(
         };
         on_epoch(e, &epoch);
         fitted.epochs.push(epoch);
-        if epoch.test_accuracy > best {
+        if training.keep_last || epoch.test_accuracy > best {
             best = epoch.test_accuracy;
             fitted.best_epoch = e;
             fitted.best.clone_from(trainer.network());

@@ -49,11 +49,14 @@ pub fn round_network(network: &Network, bits: u32, input_step: f32, state_shift:
             (Connection::Dense(from), Connection::Dense(to)) => {
                 let step = weight_step(&from.weights, bits);
                 let inverse = 1.0 / step;
-                super::kernels::vectorised(|| {
-                    for (to, from) in to.weights.iter_mut().zip(from.weights.iter()) {
-                        *to = (from * inverse).round_ties_even() * step;
-                    }
-                });
+                super::kernels::vectorised(
+                    #[inline(always)]
+                    || {
+                        for (to, from) in to.weights.iter_mut().zip(from.weights.iter()) {
+                            *to = (from * inverse).round_ties_even() * step;
+                        }
+                    },
+                );
                 state *= step * if l == 0 { input_step } else { 1.0 };
                 for (to, from) in to.bias.iter_mut().zip(from.bias.iter()) {
                     *to = (from / state).round_ties_even() * state;

@@ -200,18 +200,21 @@ fn currents(layer: &Layer, stride: usize, spans: &[Span], entries: &[Entry], out
 fn integrate(neuron: Neuron, stride: usize, steps: usize, rows: &mut [f32]) {
     let Neuron::Lif { decay, threshold } = neuron else { return };
     let decay = decay.clamp(0.0, 1.0);
-    vectorised(|| {
-        for sample in rows.chunks_mut(stride * steps) {
-            for step in 1..steps {
-                let (past, now) = sample.split_at_mut(step * stride);
-                let past = &past[(step - 1) * stride..];
-                for (u, &before) in now[..stride].iter_mut().zip(past) {
-                    let reset = if before > threshold { threshold } else { 0.0 };
-                    *u += decay * before - reset;
+    vectorised(
+        #[inline(always)]
+        || {
+            for sample in rows.chunks_mut(stride * steps) {
+                for step in 1..steps {
+                    let (past, now) = sample.split_at_mut(step * stride);
+                    let past = &past[(step - 1) * stride..];
+                    for (u, &before) in now[..stride].iter_mut().zip(past) {
+                        let reset = if before > threshold { threshold } else { 0.0 };
+                        *u += decay * before - reset;
+                    }
                 }
             }
-        }
-    });
+        },
+    );
 }
 
 /// Lists the non-zero outputs of every row; `base` is the place of this chunk's entries in the whole list.
@@ -228,14 +231,9 @@ fn emit(
         let row = &membranes[r * stride..r * stride + neurons];
         let list = &mut entries[r * stride..(r + 1) * stride];
         let mut count = 0;
-        // the entry is always written and only kept when the neuron speaks: no branch to mispredict
         match layer.neuron {
-            Neuron::Lif { threshold, .. } => {
-                for (i, &u) in row.iter().enumerate() {
-                    list[count] = Entry { index: i as u32, value: 1.0 };
-                    count += usize::from(u > threshold);
-                }
-            }
+            Neuron::Lif { threshold, .. } => count = emit_spikes(row, threshold, list),
+            // the entry is always written and only kept when the neuron speaks: no branch to mispredict
             Neuron::Relu => {
                 for (i, &u) in row.iter().enumerate() {
                     list[count] = Entry { index: i as u32, value: u };
@@ -252,6 +250,37 @@ fn emit(
         let from = base + r * stride;
         *span = [from as u32, (from + count) as u32];
     }
+}
+
+/// Lists the neurons of a row whose membrane is above the threshold, and returns how many they are.
+fn emit_spikes(row: &[f32], threshold: f32, list: &mut [Entry]) -> usize {
+    let mut count = 0;
+    vectorised(
+        #[inline(always)]
+        || {
+            for (block, membranes) in row.chunks(64).enumerate() {
+                let mut above = [0u8; 64];
+                for (to, &u) in above.iter_mut().zip(membranes) {
+                    *to = u8::from(u > threshold);
+                }
+                // the product moves the lowest bits of eight bytes into one, so that only spikes cost a step
+                let mut spikes = 0u64;
+                for (k, eight) in above.as_chunks().0.iter().enumerate() {
+                    spikes |=
+                        (u64::from_le_bytes(*eight).wrapping_mul(0x0102_0408_1020_4080) >> 56) << (8 * k);
+                }
+                while spikes != 0 {
+                    let index = (64 * block) as u32 + spikes.trailing_zeros();
+                    if let Some(to) = list.get_mut(count) {
+                        *to = Entry { index, value: 1.0 };
+                        count += 1;
+                    }
+                    spikes &= spikes - 1;
+                }
+            }
+        },
+    );
+    count
 }
 
 /// Inverts spikes of one sample; `base` as in [`emit`].
@@ -375,26 +404,30 @@ fn differentiate(
         Neuron::Lif { decay, threshold } => {
             let scan = Scan { decay: decay.clamp(0.0, 1.0), threshold, stride };
             let [by_decay, by_threshold] = match (direct, surrogate) {
-                (true, _) => vectorised(|| scan.back(membranes, delta, |_| 1.0, 0.0)),
-                (false, Surrogate::Arctan) => vectorised(|| {
-                    scan.back(
-                        membranes,
-                        delta,
-                        |d| 1.0 / (1.0 + (std::f32::consts::PI * d) * (std::f32::consts::PI * d)),
-                        1.0,
-                    )
-                }),
-                (false, Surrogate::FastSigmoid { slope }) => vectorised(|| {
-                    scan.back(
-                        membranes,
-                        delta,
-                        |d| {
-                            let s = 1.0 + slope * d.abs();
-                            1.0 / (s * s)
-                        },
-                        1.0,
-                    )
-                }),
+                (true, _) => scan.back(
+                    membranes,
+                    delta,
+                    #[inline(always)]
+                    |_| 1.0,
+                    0.0,
+                ),
+                (false, Surrogate::Arctan) => scan.back(
+                    membranes,
+                    delta,
+                    #[inline(always)]
+                    |d| 1.0 / (1.0 + (std::f32::consts::PI * d) * (std::f32::consts::PI * d)),
+                    1.0,
+                ),
+                (false, Surrogate::FastSigmoid { slope }) => scan.back(
+                    membranes,
+                    delta,
+                    #[inline(always)]
+                    |d| {
+                        let s = 1.0 + slope * d.abs();
+                        1.0 / (s * s)
+                    },
+                    1.0,
+                ),
             };
             // the clamp of the decay has no slope outside its range
             [if (0.0..=1.0).contains(&decay) { by_decay } else { 0.0 }, by_threshold]
@@ -413,8 +446,21 @@ const LANES: usize = 16;
 
 impl Scan {
     /// `shape` is the surrogate of d = U − θ; `by_spike` 1 when `delta` is a gradient by spikes, 0 by membranes.
-    #[inline(always)]
     fn back(
+        &self,
+        membranes: &[f32],
+        delta: &mut [f32],
+        shape: impl Fn(f32) -> f32,
+        by_spike: f32,
+    ) -> [f32; 2] {
+        vectorised(
+            #[inline(always)]
+            || self.scan(membranes, delta, shape, by_spike),
+        )
+    }
+
+    #[inline(always)]
+    fn scan(
         &self,
         membranes: &[f32],
         delta: &mut [f32],

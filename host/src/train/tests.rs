@@ -240,6 +240,41 @@ fn it_learns_which_input_came_first() {
 }
 
 #[test]
+fn without_selection_the_last_epoch_is_kept_and_none_is_left_out() {
+    let samples = random_samples(64, 3, 5, 3, 21);
+    let run = |keep_last: bool| {
+        let training =
+            Training { epochs: 12, patience: 1, learning_rate: 1e-2, keep_last, ..Training::default() };
+        let network = Network::spiking(&[5, 16, 3], 0.9, 0.5, 3);
+        fit(network, &training, |_| Cow::Borrowed(&samples), &samples, |_, _| {})
+    };
+    let (last, best) = (run(true), run(false));
+    assert_eq!((last.epochs.len(), last.best_epoch), (12, 11));
+    assert!(best.epochs.len() < 12, "patience ends the other run");
+    let found = evaluate(&last.best, &samples, None, false).accuracy();
+    assert!((found - last.epochs[11].test_accuracy).abs() < 1e-12);
+}
+
+#[test]
+fn spikes_are_the_neurons_above_the_threshold_in_ascending_order() {
+    for neurons in [1, 7, 63, 64, 65, 130] {
+        let network = Network::spiking(&[9, neurons], 0.8, 0.4, 11);
+        let samples = random_samples(9, 4, 9, 2, 12);
+        let mut tape = Tape::default();
+        let chosen: Vec<u32> = (0..9).collect();
+        forward(&network, &samples, &chosen, None, false, &mut tape);
+        let mut total = 0;
+        for (sample, step) in (0..9).flat_map(|sample| (0..4).map(move |step| (sample, step))) {
+            let above = tape.membranes(0, sample, step).iter().enumerate().filter(|(_, u)| **u > 0.4);
+            let expected: Vec<Entry> = above.map(|(i, _)| Entry { index: i as u32, value: 1.0 }).collect();
+            assert_eq!(tape.outputs(0, sample, step), expected);
+            total += expected.len();
+        }
+        assert!(total > 0 && total < 9 * 4 * neurons);
+    }
+}
+
+#[test]
 fn training_with_ternary_weights_survives_their_rounding() {
     // three prototypes in noise
     let mut random = Xoshiro256PlusPlus::seed_from_u64(9);
