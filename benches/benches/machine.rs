@@ -13,7 +13,7 @@ use synop::bench::brunel::SMALL;
 use synop::bench::clock::thread_cpu_s;
 use synop::simd::Native;
 use synop_core::store::Uncounted;
-use synop_core::{Count, Kernels, Machine, Portable, Threefry, Unobserved};
+use synop_core::{Count, Kernels, Machine, Plan, Portable, Threefry, Unobserved};
 use synop_model::image::{Blob, write};
 use synop_model::network::{Lif, Network, Param, Population, Reset, Rows, Synapses};
 use synop_model::placement::Placement;
@@ -69,7 +69,7 @@ fn sample<K: Kernels>(machine: &mut Machine<'_>, kernels: &K, input: &[Vec<[i32;
 fn dense(c: &mut Criterion) {
     let (blob, input) = (dense_network(), dense_input());
     let image = blob.image().expect("valid");
-    let mut arena = vec![0u64; image.memory(0..image.cores).words()];
+    let mut arena = vec![0u64; image.memory(0..image.cores).words() + Plan::SPARE];
     let mut machine = Machine::new(image, &mut arena).expect("enough");
     sample(&mut machine, &Portable, &input);
     let events = machine.total(Count::StoredEvents);
@@ -107,7 +107,7 @@ fn quiet(c: &mut Criterion) {
     for size in [1_000, 10_000, 100_000] {
         let blob = quiet_network(size, 10_000);
         let image = blob.image().expect("valid");
-        let mut arena = vec![0u64; image.memory(0..image.cores).words()];
+        let mut arena = vec![0u64; image.memory(0..image.cores).words() + Plan::SPARE];
         let mut machine = Machine::new(image, &mut arena).expect("enough");
         let (native, mut draws) = (Native::detect(), Threefry::<13>::new(1));
         for _ in 0..3 {
@@ -163,7 +163,7 @@ fn targets(_: &mut Criterion) {
     let rounds = if smoke { 1 } else { 2_000 };
     let (blob, input) = (dense_network(), dense_input());
     let image = blob.image().expect("valid");
-    let mut arena = vec![0u64; image.memory(0..image.cores).words()];
+    let mut arena = vec![0u64; image.memory(0..image.cores).words() + Plan::SPARE];
     let mut machine = Machine::new(image, &mut arena).expect("enough");
     let native = Native::detect();
     sample(&mut machine, &native, &input);
@@ -177,7 +177,7 @@ fn targets(_: &mut Criterion) {
     print_counting("dense rows", result);
     let blob = write(&SMALL.network(1), &Placement::tiled(&SMALL.network(1), 10_000)).expect("fits");
     let image = blob.image().expect("valid");
-    let mut arena = vec![0u64; image.memory(0..image.cores).words()];
+    let mut arena = vec![0u64; image.memory(0..image.cores).words() + Plan::SPARE];
     let mut machine = Machine::new(image, &mut arena).expect("enough");
     let mut draws = Threefry::<13>::new(1);
     let result = turns(rounds, |second| {
@@ -192,7 +192,7 @@ fn targets(_: &mut Criterion) {
     // Ten pieces each: a tick looks at pieces, not at neurons.
     let blobs = [quiet_network(1_000, 100), quiet_network(100_000, 10_000)];
     let images = [blobs[0].image().expect("valid"), blobs[1].image().expect("valid")];
-    let mut arenas = images.map(|image| vec![0u64; image.memory(0..image.cores).words()]);
+    let mut arenas = images.map(|image| vec![0u64; image.memory(0..image.cores).words() + Plan::SPARE]);
     let [small, large] = &mut arenas;
     let mut machines =
         [Machine::new(images[0], small).expect("enough"), Machine::new(images[1], large).expect("enough")];

@@ -12,7 +12,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use synop_core::image::Kind;
 use synop_core::store::Event;
-use synop_core::{Count, Draws, Image, InputError, Kernels, Machine, Observer, Threefry, Unobserved};
+use synop_core::{Count, Draws, Image, InputError, Kernels, Machine, Observer, Plan, Threefry, Unobserved};
 
 /// Longest window: a network without synapses would have no end to it.
 const LONGEST: u64 = 1024;
@@ -53,7 +53,8 @@ pub fn shares(image: &Image<'_>, threads: usize) -> Vec<Range<u32>> {
 
 /// Memory for a [`Team`]: one block per worker.
 pub fn arenas(image: &Image<'_>, threads: usize) -> Vec<Vec<u64>> {
-    shares(image, threads).into_iter().map(|cores| vec![0u64; image.memory(cores).words()]).collect()
+    let words = |cores| image.memory(cores).words() + Plan::SPARE;
+    shares(image, threads).into_iter().map(|cores| vec![0u64; words(cores)]).collect()
 }
 
 /// Where the events of a tick come from: calls its argument with a piece and that piece's events.

@@ -124,6 +124,9 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// Words beyond [`Plan::words`] that let a machine begin the neurons' state with a cache line.
+    pub const SPARE: usize = crate::image::ALIGN / 8 - 1;
+
     /// Computes the plan of a machine that hosts `cores`.
     pub(crate) fn new(image: &Image<'_>, cores: Range<u32>) -> Plan {
         let (mut active, mut state, mut events, mut lengths) = (0usize, 0usize, 0usize, 0usize);

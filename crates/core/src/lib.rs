@@ -57,6 +57,7 @@ pub mod store;
 mod tile;
 mod words;
 
+pub use arena::Plan;
 pub use counters::{Count, Counters};
 pub use draw::{Draws, Threefry};
 pub use image::{Image, ImageError};

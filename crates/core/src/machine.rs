@@ -127,8 +127,19 @@ fn carve<'a, T: bytemuck::Pod>(rest: &mut &'a mut [u64], words: usize) -> Option
     bytemuck::try_cast_slice_mut(head).ok()
 }
 
+/// Words to skip so that what follows begins with a cache line, as far as they can be spared: vectors then never span
+/// two lines. A small processor has none.
+fn to_line(rest: &[u64], spare: usize) -> usize {
+    if cfg!(target_pointer_width = "64") {
+        rest.as_ptr().align_offset(crate::image::ALIGN).min(spare)
+    } else {
+        0
+    }
+}
+
 impl<'a> Machine<'a> {
-    /// A machine that hosts all cores.
+    /// A machine that hosts all cores. Up to [`Plan::SPARE`] words of memory more than it needs make it faster on a
+    /// processor with vectors.
     ///
     /// # Errors
     /// [`ImageError::Memory`] when `arena` is smaller than [`Image::memory`] says.
@@ -147,6 +158,7 @@ impl<'a> Machine<'a> {
     ) -> Result<Machine<'a>, ImageError> {
         let plan = Plan::new(&image, cores.clone());
         let memory = ImageError::Memory { expected: plan.words(), found: arena.len() };
+        let spare = arena.len().saturating_sub(plan.words());
         let mut rest = arena;
         let records = carve::<u32>(&mut rest, plan.records).ok_or(memory)?;
         let (run, ports) = records.split_at_mut_checked(image.pieces as usize * RUN_WORDS).ok_or(memory)?;
@@ -163,7 +175,11 @@ impl<'a> Machine<'a> {
             port_arrays,
             counters: carve(&mut rest, plan.counters).ok_or(memory)?,
             active: carve(&mut rest, plan.active).ok_or(memory)?,
-            state: carve(&mut rest, plan.state).ok_or(memory)?,
+            state: {
+                let skipped = to_line(rest, spare);
+                carve::<u64>(&mut rest, skipped).ok_or(memory)?;
+                carve(&mut rest, plan.state).ok_or(memory)?
+            },
             events: carve(&mut rest, plan.events).ok_or(memory)?,
             lengths: carve(&mut rest, plan.lengths).ok_or(memory)?,
             plastic: carve(&mut rest, plan.plastic).ok_or(memory)?,
@@ -429,6 +445,7 @@ impl<'a> Machine<'a> {
                 n += 1;
             }
         }
+        drop(ring);
         let packets = if hosted { self.packets(piece, record, &Portable) - before } else { 0 };
         if let Some(row) = counters_of(self.counters, piece) {
             add(row, Count::InputEvents, n);
@@ -684,12 +701,14 @@ impl<'a> Machine<'a> {
             match piece.kind {
                 Kind::Input => continue,
                 Kind::Lif => self.update_lif(p, &piece, kernels, observer),
-                Kind::Binary => self.update_binary(p, &piece, kernels, observer),
-            }
-            if K::COUNTS {
-                let packets = self.packets(p, &piece, kernels);
-                if let Some(row) = counters_of(self.counters, p) {
-                    add(row, Count::Packets, packets);
+                Kind::Binary => {
+                    self.update_binary(p, &piece, kernels, observer);
+                    if K::COUNTS {
+                        let packets = self.packets(p, &piece, kernels);
+                        if let Some(row) = counters_of(self.counters, p) {
+                            add(row, Count::Packets, packets);
+                        }
+                    }
                 }
             }
             if O::LOOKS {
@@ -717,7 +736,7 @@ impl<'a> Machine<'a> {
         if !all && awake == 0 && get(r, run::ARRIVED) == 0 {
             return;
         }
-        let (mask, narrow) = (get(r, run::MASK), get(r, run::NARROW) != 0);
+        let (mask, narrow, cores) = (get(r, run::MASK), get(r, run::NARROW) != 0, get(r, run::FANOUT));
         let (first_active, base) = (get(r, run::ACTIVE) as usize, get(r, run::STATE) as usize);
         set(r, run::ALL, 0);
         set(r, run::ARRIVED, 0);
@@ -751,15 +770,10 @@ impl<'a> Machine<'a> {
                 *a = moved;
                 now_awake += moved.count_ones();
             }
-            for (b, mut left) in outcome.spikes.into_iter().enumerate() {
-                while left != 0 {
-                    let neuron = range.start + b * BLOCK + left.trailing_zeros() as usize;
-                    left &= left - 1;
-                    fired += 1;
-                    split.note(neuron, 1);
-                    ring.push([neuron as i32, 1]);
-                }
-            }
+            let counts = split.spikes.get_mut(range.clone()).unwrap_or_default();
+            let sent = kernels.send(&outcome.spikes, range.start as i32, counts, ring.rest());
+            ring.count += sent;
+            fired += sent as u64;
         }
         if whole_runs != 0 {
             updates = u64::from(now_awake);
@@ -814,8 +828,14 @@ impl<'a> Machine<'a> {
         if K::COUNTS
             && let Some(row) = counters_of(self.counters, p)
         {
+            let sent = ring.sent();
+            let packets = match cores {
+                NONE => kernels.tally(fanout_of(&self.image, piece), sent),
+                cores => u64::from(cores) * sent.len() as u64,
+            };
             add(row, Count::Updates, updates);
             add(row, Count::Spikes, fired);
+            add(row, Count::Packets, packets);
             add(row, Count::StateSaturations, saturated);
             add(row, Count::Touched, touches);
         }
@@ -1140,7 +1160,15 @@ impl Bank<'_, '_> {
         };
         let Some(sums) = self.state.get_mut(at..at + n) else { return };
         let mut arrived = 0u32;
+        let one = port.store == Store::Identity;
+        let nonzero: &[u32] =
+            bytemuck::try_cast_slice(held(port.nonzero as usize * 8, if one { 0 } else { rows * 4 }))
+                .unwrap_or(&[]);
+        // Where payloads are known, nobody looks at them.
+        let known = source.kind == Kind::Binary || source.payload_max == 1 && !source.holds();
+        let mut all = 0;
         match port.store {
+            Store::Dense if K::COUNTS && known => all = kernels.dense_counted(sums, matrix, events, nonzero),
             Store::Dense => kernels.dense(sums, matrix, events),
             Store::Bits => kernels.bits(sums, matrix, port.weight, events),
             Store::Identity => {
@@ -1160,18 +1188,14 @@ impl Bank<'_, '_> {
         reach(self.run, self.busy, port.target, arrived.max(1));
         if K::COUNTS {
             let Some(row) = counters_of(self.counters, port.target) else { return };
-            let one = port.store == Store::Identity;
-            let nonzero: &[u32] =
-                bytemuck::try_cast_slice(held(port.nonzero as usize * 8, if one { 0 } else { rows * 4 }))
-                    .unwrap_or(&[]);
-            // This runs beside every row that is read. Where payloads are known, nobody looks at them.
-            let known = source.kind == Kind::Binary || source.payload_max == 1 && !source.holds();
             let (all, acs) = if one {
                 let unit = |e: &&Event| known || e[1].unsigned_abs() == 1;
                 let of = |n: usize| n as u64 * u64::from(port.weight != 0);
                 (of(events.len()), of(events.iter().filter(unit).count()))
             } else if known {
-                let all = kernels.tally(nonzero, events);
+                if port.store == Store::Bits {
+                    all = kernels.tally(nonzero, events);
+                }
                 (all, all)
             } else {
                 // Sums without a branch.
@@ -1567,8 +1591,17 @@ pub(crate) fn sent_at<'e>(
 
 /// The slot of a tick in a piece's ring; it has room for one event of each neuron.
 struct Ring<'m> {
+    /// Where the number of events stands; it is written once, at the end.
     len: &'m mut u32,
+    count: usize,
     events: &'m mut [Event],
+}
+
+impl Drop for Ring<'_> {
+    #[inline(always)]
+    fn drop(&mut self) {
+        *self.len = self.count as u32;
+    }
 }
 
 impl<'m> Ring<'m> {
@@ -1583,17 +1616,29 @@ impl<'m> Ring<'m> {
         let at = piece as usize * RUN_WORDS;
         let slot = slot_of(tick, word(run, at + run::SLOTS));
         let first = word(run, at + run::EVENTS) as usize + slot * record.count as usize;
+        let len = lengths.get_mut(word(run, at + run::LENGTHS) as usize + slot)?;
         Some(Ring {
-            len: lengths.get_mut(word(run, at + run::LENGTHS) as usize + slot)?,
+            count: *len as usize,
+            len,
             events: events.get_mut(first..first + record.count as usize)?,
         })
     }
 
+    /// The events so far.
+    fn sent(&self) -> &[Event] {
+        self.events.get(..self.count).unwrap_or_default()
+    }
+
+    /// The places that are still free.
+    fn rest(&mut self) -> &mut [Event] {
+        self.events.get_mut(self.count..).unwrap_or_default()
+    }
+
     #[inline(always)]
     fn push(&mut self, event: Event) {
-        if let Some(place) = self.events.get_mut(*self.len as usize) {
+        if let Some(place) = self.events.get_mut(self.count) {
             *place = event;
-            *self.len += 1;
+            self.count += 1;
         }
     }
 }

@@ -168,6 +168,13 @@ pub trait Kernels {
         dense(sums, matrix, events);
     }
 
+    /// As [`Kernels::dense`] and [`Kernels::tally`] in one.
+    #[inline]
+    fn dense_counted(&self, sums: &mut [i32], matrix: Matrix<'_>, events: &[Event], counts: &[u32]) -> u64 {
+        self.dense(sums, matrix, events);
+        self.tally(counts, events)
+    }
+
     /// Adds a batch of bit rows: `sums[j] += payload · weight` where bit j is set.
     #[inline]
     fn bits(&self, sums: &mut [i32], matrix: Matrix<'_>, weight: i32, events: &[Event]) {
@@ -237,6 +244,14 @@ pub trait Kernels {
             saturated += outcome.saturated;
         }
         saturated
+    }
+
+    /// Puts an event of payload 1 for every bit of `spikes` (bit j of word b is neuron `first` + 64 b + j) into `events`,
+    /// as long as there is room, and adds 1 to the neuron's entry of `counts`, which begin with neuron `first`. Returns the
+    /// number of events.
+    #[inline]
+    fn send(&self, spikes: &[u64; RUN], first: i32, counts: &mut [i32], events: &mut [Event]) -> usize {
+        send(spikes, first, counts, events)
     }
 
     /// Pulses the leading columns of a row of memristive pairs, as many as it likes (also none), and says how many
@@ -376,6 +391,10 @@ impl<K: Kernels> Kernels for Uncounted<K> {
     #[inline]
     fn lif_run(&self, params: &Params<'_>, state: State<'_>, out: &mut RunOutcome) -> u32 {
         self.0.lif_run(params, state, out)
+    }
+    #[inline]
+    fn send(&self, spikes: &[u64; RUN], first: i32, counts: &mut [i32], events: &mut [Event]) -> usize {
+        self.0.send(spikes, first, counts, events)
     }
     #[inline]
     fn soon(&self, bytes: &[u8]) {
@@ -593,6 +612,27 @@ pub fn bits(sums: &mut [i32], matrix: Matrix<'_>, weight: i32, events: &[Event])
 #[inline(always)]
 pub fn tally(counts: &[u32], events: &[Event]) -> u64 {
     events.iter().fold(0, |sum, e| sum + counts.get(e[0] as usize).map_or(0, |n| u64::from(*n)))
+}
+
+/// Reference for [`Kernels::send`].
+#[inline(always)]
+pub fn send(spikes: &[u64; RUN], first: i32, counts: &mut [i32], events: &mut [Event]) -> usize {
+    let mut sent = 0;
+    for (b, word) in spikes.iter().enumerate() {
+        let mut left = *word;
+        while left != 0 {
+            let j = b * BLOCK + left.trailing_zeros() as usize;
+            left &= left - 1;
+            if let Some(place) = events.get_mut(sent) {
+                *place = [first + j as i32, 1];
+                sent += 1;
+            }
+            if let Some(count) = counts.get_mut(j) {
+                *count = count.wrapping_add(1);
+            }
+        }
+    }
+    sent
 }
 
 /// Reference for [`Kernels::sparse`].

@@ -71,26 +71,52 @@ fn spec<T>(
     })
 }
 
-/// A blob of bytes, aligned as [`Image::check`] wants it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A blob of bytes, aligned as its sections are: rows of weights begin with a cache line.
+#[derive(Debug)]
 pub struct Blob {
     words: Vec<u64>,
+    first: usize,
     len: usize,
 }
+
+impl Clone for Blob {
+    fn clone(&self) -> Blob {
+        Blob::new(self.bytes())
+    }
+}
+
+impl PartialEq for Blob {
+    fn eq(&self, other: &Blob) -> bool {
+        self.bytes() == other.bytes()
+    }
+}
+
+impl Eq for Blob {}
 
 impl Blob {
     /// Copies bytes into aligned memory.
     pub fn new(bytes: &[u8]) -> Blob {
-        let mut words = vec![0u64; bytes.len().div_ceil(8)];
-        let to: &mut [u8] = bytemuck::cast_slice_mut(&mut words);
-        to[..bytes.len()].copy_from_slice(bytes);
-        Blob { words, len: bytes.len() }
+        let mut blob = Blob::zeros(bytes.len());
+        blob.bytes_mut().copy_from_slice(bytes);
+        blob
+    }
+
+    fn zeros(len: usize) -> Blob {
+        let most = layout::ALIGN / 8 - 1;
+        let words = vec![0u64; len.div_ceil(8) + most];
+        let first = words.as_ptr().align_offset(layout::ALIGN).min(most);
+        Blob { words, first, len }
     }
 
     /// The bytes.
     pub fn bytes(&self) -> &[u8] {
-        let all: &[u8] = bytemuck::cast_slice(&self.words);
+        let all: &[u8] = bytemuck::cast_slice(&self.words[self.first..]);
         &all[..self.len]
+    }
+
+    fn bytes_mut(&mut self) -> &mut [u8] {
+        let all: &mut [u8] = bytemuck::cast_slice_mut(&mut self.words[self.first..]);
+        &mut all[..self.len]
     }
 
     /// The image in it, checked.
@@ -973,8 +999,8 @@ fn assemble(sections: &[Vec<u8>; SECTIONS], seed: u64, least_delay: u32) -> Blob
         table.extend_from_slice(&(s.len() as u64).to_le_bytes());
         at += padded(s.len());
     }
-    let mut words = vec![0u64; at / 8];
-    let bytes: &mut [u8] = bytemuck::cast_slice_mut(&mut words);
+    let mut blob = Blob::zeros(at);
+    let bytes = blob.bytes_mut();
     bytes[..8].copy_from_slice(&layout::MAGIC);
     bytes[8..12].copy_from_slice(&layout::VERSION.to_le_bytes());
     bytes[12..16].copy_from_slice(&(SECTIONS as u32).to_le_bytes());
@@ -989,5 +1015,5 @@ fn assemble(sections: &[Vec<u8>; SECTIONS], seed: u64, least_delay: u32) -> Blob
     }
     let sum = layout::checksum(bytes);
     bytes[24..32].copy_from_slice(&sum.to_le_bytes());
-    Blob { words, len: at }
+    blob
 }

@@ -21,8 +21,8 @@ pub const THRESHOLDS: [i32; 3] = [340, 460, 520];
 const SPREAD: f64 = 24.0;
 /// Probability of an input spike.
 const DENSITY: f64 = 0.07;
-/// A membrane unit is a weight unit × 2^−SHIFT, so that rounding of the decay moves no spike of note.
-const SHIFT: u32 = 12;
+/// A membrane unit is a weight unit × 2^−SHIFT: fine enough that rounding of the decay moves no spike of 128 samples.
+const SHIFT: u32 = 17;
 
 /// Weights and inputs.
 #[derive(Clone, Debug)]

@@ -20,7 +20,7 @@ use std::path::PathBuf;
 use serde_json::{Map, Value, json};
 use synop_core::crossbar::Pair;
 use synop_core::store::Event;
-use synop_core::{Count, Image, Machine};
+use synop_core::{Count, Image, Machine, Plan};
 use synop_model::image::{Blob, write};
 use synop_model::network::Network;
 use synop_model::placement::Placement;
@@ -445,7 +445,7 @@ fn feed_forward(label: &str, ticks: usize, setting: &Setting) -> Result<Report, 
     let built = build(|| data.network(), 1)?;
     let image = image(&built)?;
     let threads = setting.threads.min(samples);
-    let words = image.memory(0..image.cores).words();
+    let words = image.memory(0..image.cores).words() + Plan::SPARE;
     let mut memory = vec![vec![0u64; words]; threads];
     let machines = memory.iter_mut().map(|arena| Machine::new(image, arena));
     let mut machines = machines.collect::<Result<Vec<_>, _>>().map_err(Failure::work)?;
