@@ -1893,17 +1893,15 @@ mod tests {
             // Sometimes without room for all.
             let all = spikes.iter().map(|w| w.count_ones() as usize).sum::<usize>();
             let room = [n, n, all / 2][case as usize % 3];
-            let run = |kernels: &dyn Fn(&[u64; RUN], &mut [i32], &mut [Event]) -> usize| {
-                let (mut counts, mut events) = (vec![case as i32; n], vec![[0; 2]; room]);
-                let sent = kernels(&spikes, &mut counts, &mut events);
-                events.truncate(sent);
-                (counts, events)
-            };
-            let expected = run(&|s, c, e| Portable.send(s, 1000, c, e));
-            assert_eq!(expected.1.len(), all.min(room));
+            let (start, places) = (vec![case as i32; n], vec![[0; 2]; room]);
+            let (mut counts, mut events) = (start.clone(), places.clone());
+            let sent = Portable.send(&spikes, 1000, &mut counts, &mut events);
+            assert_eq!(sent, all.min(room));
             for level in Native::levels() {
+                let (mut found, mut places) = (start.clone(), places.clone());
                 let native = Native::at(level).expect("listed");
-                assert_eq!(run(&|s, c, e| native.send(s, 1000, c, e)), expected, "{level:?}, {n} neurons");
+                assert_eq!(native.send(&spikes, 1000, &mut found, &mut places), sent);
+                assert_eq!((&found, &places[..sent]), (&counts, &events[..sent]), "{level:?}, {n} neurons");
             }
         }
     }
