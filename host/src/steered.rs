@@ -17,4 +17,4 @@ mod recipe;
 
 pub use data::{Samples, Task};
 pub use learner::{Answers, Epoch, Learnt, Work, learn};
-pub use recipe::{Order, Recipe, Symmetry, Units};
+pub use recipe::{Order, Recipe, Symmetry, Tuning, Units};

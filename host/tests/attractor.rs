@@ -117,11 +117,38 @@ fn decay_a_logistic_gate_and_symmetric_changes_learn_too() {
 }
 
 #[test]
+fn in_the_last_epochs_the_readout_alone_learns_at_the_states_that_answer() {
+    let mut sets = PROTOTYPES.to_vec();
+    sets.extend([
+        "learning.epochs=4",
+        "learning.tune=2",
+        "learning.tune_rate=0.05",
+        "learning.tune_fall=0.5",
+    ]);
+    let report = report("prototypes", &sets);
+    let of = |epoch: usize, key: &str| report["epochs"][epoch][key].as_f64().unwrap();
+    // The readout has 100 rows of 10 classes; and a sample brings no teacher's row.
+    assert!(of(1, "plastic_updates") > 1000.0 / 16.0 && of(2, "plastic_updates") <= 1000.0 / 16.0 * 1.01);
+    assert!(of(2, "train_events") < of(1, "train_events"));
+    assert_eq!(
+        of(3, "train_events"),
+        of(2, "train_events"),
+        "hidden neurons do the same in every such epoch"
+    );
+    let flips = |epoch: usize| report["epochs"][epoch]["flips_per_sweep"].clone();
+    assert_eq!(flips(1), flips(3), "the learning program has not changed either");
+    assert!(accuracies(&report)[3] > accuracies(&report)[0], "{:?}", accuracies(&report));
+    let rules = report["profile"]["rules"].to_string();
+    assert!(rules.contains("every 16 samples"), "{rules}");
+}
+
+#[test]
 fn symmetry_and_decay_are_refused_where_they_have_no_meaning() {
     for (sets, key) in [
         (["network.symmetry=\"start\"", "network.coupling_density=0.5"], "coupling_density"),
         (["network.device=\"ideal\"", "learning.decay_input=0.1"], "network.device"),
         (["learning.epochs=1", "learning.decay_input=1.5"], "learning.decay_input"),
+        (["learning.epochs=1", "learning.tune=2"], "learning.tune"),
     ] {
         let file = format!("{}/../experiments/attractor-prototypes.toml", env!("CARGO_MANIFEST_DIR"));
         let mut command = Command::new(env!("CARGO_BIN_EXE_synop"));
@@ -137,9 +164,10 @@ fn symmetry_and_decay_are_refused_where_they_have_no_meaning() {
 
 #[test]
 fn a_chain_recalls_some_pairs_of_patterns() {
-    let report = report("hetero", &["width=60", "depths=[1, 3]", "loads=[0.05]", "epochs=30"]);
+    let report = report("hetero", &["width=60", "depths=[1, 3]", "loads=[0.05]", "epochs=30", "repeats=2"]);
     let points = report["points"].as_array().unwrap();
     assert_eq!(points.len(), 2);
+    assert!(points.iter().all(|p| p["runs"] == 2 && p["recalled_error"].is_number()), "{points:?}");
     let overlap = |k: usize| points[k]["overlap"].as_f64().unwrap();
     assert!(overlap(1) > 0.6 && overlap(1) > overlap(0), "{points:?}");
 }

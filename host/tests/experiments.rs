@@ -155,7 +155,7 @@ fn runs_of_many_pieces_that_were_killed_end_with_the_same_bits() {
         (file("attractor-hetero.toml"), file("alignment-binding.toml"), file("cartpole.toml"));
     let folder = tempfile::tempdir().unwrap();
     for (number, args) in [
-        &["run", &chains, "--set", "width=40", "--set", "epochs=10"][..],
+        &["run", &chains, "--set", "width=40", "--set", "epochs=10", "--set", "repeats=1"][..],
         &[
             "run",
             &binding,

@@ -13,7 +13,7 @@ use super::{Context, Experiment, Outcome, Whole};
 use crate::plot::Xy;
 use crate::report::{Figure, Image, Report, Section, SynOps, Task as Score, Training};
 use crate::steered::data::HeldOut;
-use crate::steered::{self, Learnt, Order, Recipe, Symmetry, Task};
+use crate::steered::{self, Learnt, Order, Recipe, Symmetry, Task, Tuning};
 use crate::{Failure, ledger};
 
 /// The keys of the file.
@@ -154,6 +154,15 @@ struct Learning {
     /// β of a logistic gate in place of the error bit; 0: the bit.
     #[serde(default)]
     gate_slope: f64,
+    /// The last epochs, in which the readout alone learns, at the states that the network answers with.
+    #[serde(default)]
+    tune: Whole<0, 1000>,
+    /// The readout's rate in the first of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    tune_rate: Option<f64>,
+    /// Every further one's rate is that of the epoch before, times this.
+    #[serde(default = "unit")]
+    tune_fall: f64,
     /// Samples whose changes are summed.
     batch: Whole<1, 16>,
     /// Sweeps before the teacher comes.
@@ -197,6 +206,12 @@ impl AttractorLearning {
             fall: l.rate_fall,
             decay: [l.decay_couplings, l.decay_input, l.decay_readout],
             gate_slope: l.gate_slope,
+            tuning: (l.tune.size() > 0).then(|| Tuning {
+                first: l.epochs.size().saturating_sub(l.tune.size()),
+                rate: l.tune_rate.unwrap_or(l.rate_readout),
+                fall: l.tune_fall,
+                is_on: false,
+            }),
             batch: l.batch.get() as u32,
             plan: Plan {
                 warm,
@@ -265,6 +280,8 @@ impl Experiment for AttractorLearning {
             ("learning.decay_couplings", l.decay_couplings, 0.0, 0.99),
             ("learning.decay_input", l.decay_input, 0.0, 0.99),
             ("learning.decay_readout", l.decay_readout, 0.0, 0.99),
+            ("learning.tune_rate", l.tune_rate.unwrap_or(l.rate_readout), 1e-9, 100.0),
+            ("learning.tune_fall", l.tune_fall, 0.01, 1.0),
             ("learning.gate_slope", l.gate_slope, 0.0, 1000.0),
         ] {
             within(key, value, low, high)?;
@@ -275,6 +292,13 @@ impl Experiment for AttractorLearning {
                 .found(n.coupling_density)
                 .expected("1")
                 .mend("set network.coupling_density = 1, or network.symmetry = \"none\""));
+        }
+        if l.tune.get() > l.epochs.get() {
+            return Err(Failure::bad_input("more epochs of tuning than epochs")
+                .place("learning.tune")
+                .found(l.tune.get())
+                .expected(format_args!("at most learning.epochs = {}", l.epochs.get()))
+                .mend("set a smaller learning.tune"));
         }
         let decays = l.decay_couplings + l.decay_input + l.decay_readout > 0.0;
         if n.device.is_some() && (decays || l.gate_slope > 0.0 || n.symmetry != Symmetry::None) {

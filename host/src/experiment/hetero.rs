@@ -100,8 +100,13 @@ impl Experiment for HeteroAssociation {
                 let mean = |f: fn(&Recall) -> f64| runs.iter().map(f).sum::<f64>() / runs.len() as f64;
                 let (overlap, recalled, stable) =
                     (mean(|r| r.overlap), mean(|r| r.recalled), mean(|r| r.stable));
+                // Of the mean: how far runs lie from each other, over the root of their number.
+                let squares = runs.iter().map(|r| (r.recalled - recalled).powi(2)).sum::<f64>();
+                let n = runs.len() as f64;
+                let error = if runs.len() > 1 { (squares / (n - 1.0) / n).sqrt() } else { f64::NAN };
                 table.push(json!({
-                    "layers": depth, "load": load, "overlap": overlap, "recalled": recalled, "stable": stable,
+                    "layers": depth, "load": load, "runs": runs.len(), "overlap": overlap, "recalled": recalled,
+                    "recalled_error": error, "stable": stable,
                 }));
                 curve.push((*load, recalled));
             }

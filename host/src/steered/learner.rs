@@ -160,6 +160,17 @@ impl Saved {
     }
 }
 
+/// What comes with a sample.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Label {
+    /// Nothing: it is asked.
+    Hidden,
+    /// The targets of the readout.
+    Target,
+    /// The targets, and the teacher's field.
+    Teacher,
+}
+
 struct Learner<'a> {
     recipe: &'a Recipe,
     built: &'a Built,
@@ -176,7 +187,8 @@ struct Learner<'a> {
 /// Learns a task for some epochs, and then answers `continuous` held-out samples in continuous time too. `progress`
 /// is told after every few training samples. It goes on from the epoch that `checkpoint` has kept, bit for bit.
 ///
-/// Where the rates fall, every epoch has an image of its own, which goes on with the weights of the one before.
+/// Where rates fall or the readout alone learns, epochs have images of their own, which go on with the weights of the
+/// one before.
 ///
 /// # Errors
 /// Bad input: the recipe does not fit an image.
@@ -197,14 +209,16 @@ pub fn learn(
         digests: Default::default(),
         names: Vec::new(),
     };
-    let alike = if recipe.fall == 1.0 { epochs } else { 1 };
     let (mut weights, mut machine) = (None, None);
     if let Some(saved) = checkpoint.load().and_then(|bytes| Saved::read(&bytes)) {
         progress((saved.finished.epochs.len() * task.train.len()) as u64);
         (learnt.finished, weights, machine) = (saved.finished, Some(saved.weights), Some(saved.machine));
     }
-    for first in (0..epochs).step_by(alike.max(1)) {
-        let end = (first + alike).min(epochs);
+    let mut next = 0;
+    while next < epochs {
+        let (first, now) = (next, recipe.in_epoch(next));
+        let end = (first..epochs).find(|e| recipe.in_epoch(*e) != now).unwrap_or(epochs);
+        next = end;
         let done = learnt.finished.epochs.len();
         if done >= end {
             continue;
@@ -216,9 +230,8 @@ pub fn learn(
             // A machine goes on in the midst of its epochs only: the next ones have another image.
             machine: machine.take().filter(|_| done > first),
         };
-        let recipe = recipe.in_epoch(first);
         let last = if end == epochs { Some(continuous) } else { None };
-        weights = Some(learn_alike(&recipe, task, start, last, &mut checkpoint, progress, &mut learnt)?);
+        weights = Some(learn_alike(&now, task, start, last, &mut checkpoint, progress, &mut learnt)?);
     }
     Ok(learnt)
 }
@@ -373,19 +386,20 @@ impl Learner<'_> {
         sum as f64 / work.samples.max(1) as f64
     }
 
-    fn present(&mut self, samples: &Samples, sample: usize, taught: bool) -> Result<(), Failure> {
+    fn present(&mut self, samples: &Samples, sample: usize, label: Label) -> Result<(), Failure> {
         self.machine.rest();
         self.scratch.clear();
         self.scratch.extend(samples.events(sample).iter().map(|[i, v]| [*i, v * self.payload]));
         self.machine.inject(self.built.input as u32, &self.scratch).map_err(refused)?;
-        if taught {
-            let label = samples.label(sample);
-            self.machine
-                .inject(self.built.teacher as u32, &[[i32::from(label), self.teacher]])
-                .map_err(refused)?;
+        let class = samples.label(sample);
+        if label == Label::Teacher {
+            let code = [[i32::from(class), self.teacher]];
+            self.machine.inject(self.built.teacher as u32, &code).map_err(refused)?;
+        }
+        if label != Label::Hidden {
             let targets = self.machine.targets_mut(self.built.readout as u32);
-            for (class, t) in targets.iter_mut().enumerate() {
-                *t = target(class, label);
+            for (c, t) in targets.iter_mut().enumerate() {
+                *t = target(c, class);
             }
         }
         Ok(())
@@ -397,7 +411,7 @@ impl Learner<'_> {
         batch: &mut Batch<'_>,
         samples: &Samples,
         chosen: impl ExactSizeIterator<Item = usize>,
-        taught: bool,
+        label: Label,
     ) -> Result<(), Failure> {
         batch.rest(chosen.len());
         for (lane, sample) in chosen.enumerate() {
@@ -405,13 +419,15 @@ impl Learner<'_> {
             self.scratch.extend(samples.events(sample).iter().map(|[i, v]| [*i, v * self.payload]));
             let (input, teacher) = (self.built.input as u32, self.built.teacher as u32);
             self.machine.inject_beside(batch, lane, input, &self.scratch).map_err(refused)?;
-            if taught {
-                let label = samples.label(sample);
-                let code = [[i32::from(label), self.teacher]];
+            let class = samples.label(sample);
+            if label == Label::Teacher {
+                let code = [[i32::from(class), self.teacher]];
                 self.machine.inject_beside(batch, lane, teacher, &code).map_err(refused)?;
+            }
+            if label != Label::Hidden {
                 let targets = batch.targets_mut(self.machine.image(), self.built.readout as u32);
-                for (class, t) in targets.iter_mut().enumerate() {
-                    t[lane] = target(class, label);
+                for (c, t) in targets.iter_mut().enumerate() {
+                    t[lane] = target(c, class);
                 }
             }
         }
@@ -420,16 +436,20 @@ impl Learner<'_> {
 
     /// Relaxes the first of some samples and learns them: as many as run side by side. Returns how many.
     fn learn(&mut self, samples: &Samples, order: &[usize]) -> Result<usize, Failure> {
+        let (program, label) = match self.recipe.is_tuning() {
+            true => (attractor::RECALL, Label::Target),
+            false => (attractor::LEARN, Label::Teacher),
+        };
         let Some(mut batch) = self.batch.take() else {
             let Some(first) = order.first() else { return Ok(0) };
-            self.present(samples, *first, true)?;
-            self.machine.run_program(attractor::LEARN, &self.kernels, &mut self.draws, &mut Unobserved);
+            self.present(samples, *first, label)?;
+            self.machine.run_program(program, &self.kernels, &mut self.draws, &mut Unobserved);
             self.machine.learn_sample_by(&self.kernels, &mut self.draws);
             return Ok(1);
         };
         let count = self.machine.samples_left().min(order.len());
-        self.present_beside(&mut batch, samples, order[..count].iter().copied(), true)?;
-        self.machine.run_program_beside(&mut batch, attractor::LEARN, &self.kernels);
+        self.present_beside(&mut batch, samples, order[..count].iter().copied(), label)?;
+        self.machine.run_program_beside(&mut batch, program, &self.kernels);
         self.machine.learn_beside(&batch, &self.kernels, &mut self.draws);
         self.batch = Some(batch);
         Ok(count)
@@ -441,14 +461,14 @@ impl Learner<'_> {
         let Some(mut batch) = self.batch.take() else {
             let mut answers = Vec::new();
             for sample in chosen {
-                self.present(samples, sample, false)?;
+                self.present(samples, sample, Label::Hidden)?;
                 self.machine.run_program(attractor::RECALL, &self.kernels, &mut self.draws, &mut Unobserved);
                 answers.push(largest(self.machine.sums(readout, 0).iter().copied()));
             }
             return Ok(answers);
         };
         let count = chosen.len();
-        self.present_beside(&mut batch, samples, chosen, false)?;
+        self.present_beside(&mut batch, samples, chosen, Label::Hidden)?;
         self.machine.run_program_beside(&mut batch, attractor::RECALL, &self.kernels);
         let sums = batch.sums(self.machine.image(), readout, 0);
         let answers = (0..count).map(|lane| largest(sums.iter().map(|s| s[lane]))).collect();
@@ -464,7 +484,7 @@ impl Learner<'_> {
         let mut sums = vec![0u64; sweeps];
         let mut settled = 0;
         for sample in 0..watched {
-            self.present(samples, sample, true)?;
+            self.present(samples, sample, Label::Teacher)?;
             let mut at = 0;
             for (phase, sweeps) in
                 [(attractor::FREE, plan.warm), (attractor::STEER, plan.steer), (attractor::FREE, plan.free)]
@@ -573,7 +593,7 @@ impl Learner<'_> {
         let cpu_s = (thread_cpu_s() - cpu) / timed.max(1) as f64;
         let mut equal = true;
         for (k, states) in states.iter().enumerate() {
-            self.present(samples, k, true)?;
+            self.present(samples, k, Label::Teacher)?;
             self.machine.run_program(attractor::LEARN, &self.kernels, &mut self.draws, &mut Unobserved);
             let own = self.machine.membranes(self.built.layers[0] as u32);
             equal &= own.iter().zip(states).all(|(a, b)| *a as f32 == *b);

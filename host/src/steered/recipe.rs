@@ -41,6 +41,20 @@ pub enum Symmetry {
     MeanCoupling,
 }
 
+/// Epochs in which the readout alone learns, at the states where samples relax without the teacher: those that the
+/// network answers with.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Tuning {
+    /// The first such epoch.
+    pub first: usize,
+    /// The readout's rate in it.
+    pub rate: f64,
+    /// Every further epoch's rate is that of the epoch before, times this.
+    pub fall: f64,
+    /// It is one of these epochs.
+    pub is_on: bool,
+}
+
 /// Samples after which weights decay.
 const DECAY_SAMPLES: u32 = 1000;
 
@@ -93,6 +107,8 @@ pub struct Recipe {
     pub decay: [f64; 3],
     /// β of a logistic gate in place of the error bit, per unit of the field; 0: the bit.
     pub gate_slope: f64,
+    /// The last epochs, in which the readout alone learns.
+    pub tuning: Option<Tuning>,
     /// Samples whose changes are summed.
     pub batch: u32,
     /// Sweeps.
@@ -127,7 +143,18 @@ struct Sparse {
 impl Recipe {
     /// The network as it learns in an epoch.
     pub fn in_epoch(&self, epoch: usize) -> Recipe {
-        Recipe { rates: self.rates.map(|r| r * self.fall.powi(epoch as i32)), ..self.clone() }
+        let mut recipe =
+            Recipe { rates: self.rates.map(|r| r * self.fall.powi(epoch as i32)), ..self.clone() };
+        if let Some(tuning) = recipe.tuning.as_mut().filter(|t| epoch >= t.first) {
+            tuning.is_on = true;
+            recipe.rates[2] = tuning.rate * tuning.fall.powi((epoch - tuning.first) as i32);
+        }
+        recipe
+    }
+
+    /// Whether the readout alone learns.
+    pub fn is_tuning(&self) -> bool {
+        self.tuning.is_some_and(|t| t.is_on)
     }
 
     /// The scale of each integer.
@@ -185,12 +212,13 @@ impl Recipe {
             let shape = if self.keep_right { "s*(g0+g1)" } else { "s*(g0)" };
             (self.margin + extra, units.coupling, shape, "s")
         };
+        let rests = self.is_tuning() && kind != 2;
         let soft = match self.gate_slope {
-            0.0 => String::new(),
+            slope if slope == 0.0 || rests => String::new(),
             slope => format!(" soft {}", (1.0 / slope / field_unit).round().max(1.0)),
         };
         let decay = match self.decay[kind] {
-            0.0 => String::new(),
+            share if share == 0.0 || rests => String::new(),
             share => format!("\n decay {share} every {DECAY_SAMPLES} samples"),
         };
         let change = match self.symmetry {
@@ -203,7 +231,8 @@ impl Recipe {
         let rounding = if self.stochastic { "stochastic" } else { "nearest" };
         let text = format!(
             "rule stabilise {{\n error e = ({shape} <= {}){soft}\n {cadence}\n rounding {rounding}\n bounds {} {}{decay}\n dw = {change}\n}}",
-            (margin / field_unit).round(),
+            // Where no field is as low, no neuron is in error.
+            if rests { f64::from(i32::MIN) } else { (margin / field_unit).round() },
             -units.top,
             units.top
         );
