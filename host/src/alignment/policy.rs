@@ -52,12 +52,12 @@ pub(super) const STEPS: usize = 5;
 const TOP: i32 = 1 << 15;
 
 impl StateEncoder {
-    /// Integrates the trajectories of all values.
+    /// Integrates the trajectories of all values, saturated at ±`limit`.
     ///
     /// # Errors
     /// The work failed: the system diverged.
-    pub fn new(damping: f64) -> Result<Self, Failure> {
-        let drive = Drive::mixed(damping);
+    pub fn new(damping: f64, limit: f32) -> Result<Self, Failure> {
+        let drive = Drive { limit: Some(limit), ..Drive::mixed(damping) };
         let encoder = drive.encoder(1.0);
         let path = |k: i32| -> Result<[[f32; 3]; STEPS], Failure> {
             let path = encoder
@@ -67,7 +67,7 @@ impl StateEncoder {
         };
         // the system is odd but for the product x·y in ż, so both signs are integrated
         let table = (-TOP..=TOP).into_par_iter().map(path).collect::<Result<_, _>>()?;
-        Ok(Self { table, limit: drive.limit.unwrap_or(f32::MAX), grid: None })
+        Ok(Self { table, limit, grid: None })
     }
 
     /// The same on the integers of a chip.
@@ -334,7 +334,7 @@ mod tests {
 
     #[test]
     fn the_policy_sees_the_trajectories_of_the_drive_and_learns_to_balance_longer() {
-        let encoder = StateEncoder::new(10.0).unwrap();
+        let encoder = StateEncoder::new(10.0, 8.0).unwrap();
         let drive = encoder.encode([0.02, -0.04, 0.0, 0.01]);
         let path = Drive::mixed(10.0).encoder(1.0).path(-1.0).unwrap();
         for (step, point) in path.iter().enumerate() {

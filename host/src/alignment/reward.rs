@@ -252,7 +252,7 @@ mod tests {
 
     #[test]
     fn the_readout_learns_on_the_chip_for_every_seed_and_not_without_its_reward() {
-        let encoder = StateEncoder::new(10.0).unwrap();
+        let encoder = StateEncoder::new(10.0, 8.0).unwrap();
         let mean = |part: &[u16]| part.iter().map(|r| f64::from(*r)).sum::<f64>() / part.len() as f64;
         let grown = |seed: u64, rate: f64| {
             let rewards = learn_on_chip(10.0, &encoder, seed, 160, rate).unwrap().rewards;

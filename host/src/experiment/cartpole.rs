@@ -35,6 +35,14 @@ pub struct CartPoleTask {
     /// Episodes that each trained policy plays in 8-bit integers on the machine.
     #[serde(default = "twenty")]
     machine_episodes: Whole<0, 10_000>,
+    /// Saturation of the drives; the study has none.
+    #[serde(default = "chip_limit")]
+    limit: f32,
+}
+
+/// Where the inputs of the chip saturate.
+fn chip_limit() -> f32 {
+    8.0
 }
 
 fn yes() -> bool {
@@ -53,6 +61,16 @@ impl Experiment for CartPoleTask {
     fn check(&self) -> Result<(), Failure> {
         if !(self.backpropagation || self.on_chip || self.perceptron) {
             return Err(refused("backpropagation", false, "true, or on_chip or perceptron true"));
+        }
+        if !(self.limit > 0.0 && self.limit.is_finite()) {
+            return Err(refused("limit", self.limit, "a number above 0"));
+        }
+        if self.limit > chip_limit() && (self.on_chip || self.machine_episodes.get() > 0) {
+            return Err(refused(
+                "limit",
+                self.limit,
+                "8 at most, where the chip saturates, or on_chip = false and machine_episodes = 0",
+            ));
         }
         match self.damping.iter().find(|d| !(-2.0..=40.0).contains(*d)) {
             Some(damping) => Err(refused("damping", damping, "numbers from -2 to 40")),
@@ -74,8 +92,11 @@ impl Experiment for CartPoleTask {
         let seeds = context.seed..context.seed + self.seeds.get() as u64;
         let jobs: Vec<(Agent, u64)> =
             agents.iter().flat_map(|agent| seeds.clone().map(move |seed| (*agent, seed))).collect();
-        let encoders: Vec<StateEncoder> =
-            self.damping.iter().map(|damping| StateEncoder::new(*damping)).collect::<Result<_, _>>()?;
+        let encoders: Vec<StateEncoder> = self
+            .damping
+            .iter()
+            .map(|damping| StateEncoder::new(*damping, self.limit))
+            .collect::<Result<_, _>>()?;
         let progress = context.progress("agents", jobs.len() as u64);
         let pieces = Pieces::of(context.checkpoint("played"));
         let (episodes, on_machine) = (self.episodes.size(), self.machine_episodes.size());
