@@ -149,6 +149,8 @@ fn symmetry_and_decay_are_refused_where_they_have_no_meaning() {
         (["network.device=\"ideal\"", "learning.decay_input=0.1"], "network.device"),
         (["learning.epochs=1", "learning.decay_input=1.5"], "learning.decay_input"),
         (["learning.epochs=1", "learning.tune=2"], "learning.tune"),
+        (["learning.epochs=1", "learning.gate_slope=0.001"], "learning.gate_slope"),
+        (["learning.epochs=1", "learning.decay_readout=0.000001"], "learning.decay_readout"),
     ] {
         let file = format!("{}/../experiments/attractor-prototypes.toml", env!("CARGO_MANIFEST_DIR"));
         let mut command = Command::new(env!("CARGO_BIN_EXE_synop"));

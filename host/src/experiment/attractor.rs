@@ -277,9 +277,6 @@ impl Experiment for AttractorLearning {
             ("learning.rate_input", l.rate_input, 1e-9, 100.0),
             ("learning.rate_readout", l.rate_readout, 1e-9, 100.0),
             ("learning.rate_fall", l.rate_fall, 0.01, 1.0),
-            ("learning.decay_couplings", l.decay_couplings, 0.0, 0.99),
-            ("learning.decay_input", l.decay_input, 0.0, 0.99),
-            ("learning.decay_readout", l.decay_readout, 0.0, 0.99),
             ("learning.tune_rate", l.tune_rate.unwrap_or(l.rate_readout), 1e-9, 100.0),
             ("learning.tune_fall", l.tune_fall, 0.01, 1.0),
             ("learning.gate_slope", l.gate_slope, 0.0, 1000.0),
@@ -300,7 +297,16 @@ impl Experiment for AttractorLearning {
                 .expected(format_args!("at most learning.epochs = {}", l.epochs.get()))
                 .mend("set a smaller learning.tune"));
         }
-        let decays = l.decay_couplings + l.decay_input + l.decay_readout > 0.0;
+        let decays = [
+            ("learning.decay_couplings", l.decay_couplings),
+            ("learning.decay_input", l.decay_input),
+            ("learning.decay_readout", l.decay_readout),
+        ];
+        for (key, share) in decays.into_iter().filter(|(_, share)| *share != 0.0) {
+            // The least share of a rule is one part in 65,536.
+            within(key, share, 1.0 / 65_536.0, 0.99)?;
+        }
+        let decays = decays.iter().any(|(_, share)| *share > 0.0);
         if n.device.is_some() && (decays || l.gate_slope > 0.0 || n.symmetry != Symmetry::None) {
             return Err(Failure::bad_input(
                 "a device has neither decay, a logistic gate nor symmetric changes",

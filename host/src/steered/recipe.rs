@@ -215,7 +215,20 @@ impl Recipe {
         let rests = self.is_tuning() && kind != 2;
         let soft = match self.gate_slope {
             slope if slope == 0.0 || rests => String::new(),
-            slope => format!(" soft {}", (1.0 / slope / field_unit).round().max(1.0)),
+            slope => {
+                let width = (1.0 / slope / field_unit).round().max(1.0);
+                if width >= f64::from(1 << 20) {
+                    return Err(Failure::bad_input("a logistic gate too wide for the integers")
+                        .place("learning.gate_slope")
+                        .found(slope)
+                        .expected(format_args!(
+                            "more than {:.3} for weights this fine",
+                            slope * width / f64::from(1 << 20)
+                        ))
+                        .mend("choose a steeper gate, or fewer bits of a weight"));
+                }
+                format!(" soft {width}")
+            }
         };
         let decay = match self.decay[kind] {
             share if share == 0.0 || rests => String::new(),
