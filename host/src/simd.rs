@@ -1404,11 +1404,15 @@ mod x86 {
                     (true, true) => lif_wide::<true, true>(params, state, out),
                 };
             }
-            match (rests, each.iter().all(|e| e.is_empty())) {
-                (false, true) => lif_run::<false, false>(params, state, out),
-                (true, true) => lif_run::<true, false>(params, state, out),
-                (false, false) => lif_run::<false, true>(params, state, out),
-                (true, false) => lif_run::<true, true>(params, state, out),
+            match (rests, each.iter().all(|e| e.is_empty()), p.reset) {
+                (false, true, Reset::Subtract) => lif_run::<false, false, SUBTRACT>(params, state, out),
+                (true, true, Reset::Subtract) => lif_run::<true, false, SUBTRACT>(params, state, out),
+                (false, true, Reset::Value) => lif_run::<false, false, VALUE>(params, state, out),
+                (true, true, Reset::Value) => lif_run::<true, false, VALUE>(params, state, out),
+                (false, true, _) => lif_run::<false, false, ANY>(params, state, out),
+                (true, true, _) => lif_run::<true, false, ANY>(params, state, out),
+                (false, false, _) => lif_run::<false, true, ANY>(params, state, out),
+                (true, false, _) => lif_run::<true, true, ANY>(params, state, out),
             }
         }
     }
@@ -1574,120 +1578,190 @@ mod x86 {
         saturated
     }
 
-    /// A parameter of 16 neurons from `at` on.
-    ///
-    /// # Safety
-    /// `each` is empty, or has an element for every lane from `at` on.
-    #[inline]
-    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
-    unsafe fn value<const EACH: bool>(
-        v: &Value<'_>,
-        common: __m512i,
-        at: usize,
-        lanes: __mmask16,
-    ) -> __m512i {
-        if EACH && !v.each.is_empty() {
-            // SAFETY: as said above.
-            unsafe { _mm512_maskz_loadu_epi32(lanes, v.each.as_ptr().add(at)) }
-        } else {
-            common
-        }
-    }
+    /// Resets that have a loop of their own, and all.
+    const SUBTRACT: u8 = 1;
+    const VALUE: u8 = 2;
+    const ANY: u8 = 3;
 
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
-    unsafe fn lif_run<const RESTS: bool, const EACH: bool>(
+    unsafe fn lif_run<const RESTS: bool, const EACH: bool, const RESET: u8>(
         params: &Params<'_>,
         state: State<'_>,
         out: &mut RunOutcome,
     ) -> u32 {
         let p = params.piece;
         let n = state.v.len();
-        let (sum, v, refractory) =
-            (state.sum.as_mut_ptr(), state.v.as_mut_ptr(), state.refractory.as_mut_ptr());
-        let zero = _mm512_setzero_si512();
-        let one = _mm512_set1_epi32(1);
-        let (low, high) = (_mm512_set1_epi32(p.v_min), _mm512_set1_epi32(p.v_max));
-        let rest = _mm512_set1_epi32(p.refractory as i32);
-        let shift = _mm_cvtsi32_si128(p.input_shift as i32);
-        // v ≥ threshold is v > threshold − 1; who never spikes has a threshold that nothing exceeds.
-        let silent = p.flags & flag::SILENT != 0;
-        let less = _mm512_set1_epi32(i32::from(p.flags & flag::GREATER_EQUAL != 0));
-        let never = _mm512_set1_epi32(i32::MAX);
         let common = |v: &Value<'_>| _mm512_set1_epi32(v.common);
-        let (thresholds, biases) = (common(&params.threshold), common(&params.bias));
-        let (decays, resets) = (common(&params.decay), common(&params.reset_value));
-        let clamps = p.flags & flag::CLAMP != 0;
-        let mut saturated = zero;
+        let loops = LifLoop::<RESTS, EACH, RESET> {
+            params,
+            sum: state.sum.as_mut_ptr(),
+            v: state.v.as_mut_ptr(),
+            refractory: state.refractory.as_mut_ptr(),
+            reset: match RESET {
+                SUBTRACT => Reset::Subtract,
+                VALUE => Reset::Value,
+                _ => p.reset,
+            },
+            low: _mm512_set1_epi32(p.v_min),
+            high: _mm512_set1_epi32(p.v_max),
+            rest: _mm512_set1_epi32(p.refractory as i32),
+            shift: _mm512_set1_epi32(p.input_shift as i32),
+            // v ≥ threshold is v > threshold − 1; who never spikes has a threshold that nothing exceeds.
+            less: _mm512_set1_epi32(i32::from(p.flags & flag::GREATER_EQUAL != 0)),
+            silent: p.flags & flag::SILENT != 0,
+            clamps: p.flags & flag::CLAMP != 0,
+            thresholds: common(&params.threshold),
+            biases: common(&params.bias),
+            decays: common(&params.decay),
+            resets: common(&params.reset_value),
+        };
+        let mut saturated = _mm512_setzero_si512();
         for (block, (moved, spikes)) in out.moved.iter_mut().zip(&mut out.spikes).enumerate() {
             let first = block * BLOCK;
             if first >= n {
                 break;
             }
-            let (mut all_moved, mut all_spikes) = (0u64, 0u64);
-            for part in 0..(n - first).min(BLOCK).div_ceil(16) {
-                let at = first + part * 16;
-                let lanes = lanes(n - at);
-                // SAFETY (all loads and stores): the mask ends at n, and every slice has at least n elements.
-                let (x, before) = unsafe {
-                    (_mm512_maskz_loadu_epi32(lanes, sum.add(at)), _mm512_maskz_loadu_epi32(lanes, v.add(at)))
-                };
-                let left =
-                    if RESTS { unsafe { _mm512_maskz_loadu_epi32(lanes, refractory.add(at)) } } else { zero };
-                let threshold = unsafe { value::<EACH>(&params.threshold, thresholds, at, lanes) };
-                let limit = if silent { never } else { _mm512_sub_epi32(threshold, less) };
-                let decay = unsafe { value::<EACH>(&params.decay, decays, at, lanes) };
-                let bias = unsafe { value::<EACH>(&params.bias, biases, at, lanes) };
-                let reset = unsafe { value::<EACH>(&params.reset_value, resets, at, lanes) };
-                let mut start = before;
-                if p.reset == Reset::ValueNext {
-                    start = _mm512_mask_mov_epi32(start, _mm512_cmpgt_epi32_mask(start, limit), reset);
+            // SAFETY: what `LifLoop` asks for, as the masks end at n.
+            unsafe {
+                if n - first >= BLOCK {
+                    let sixteen = |part: usize| first + 16 * part;
+                    let (a, b) = (
+                        loops.sixteen::<true>(sixteen(0), __mmask16::MAX, &mut saturated),
+                        loops.sixteen::<true>(sixteen(1), __mmask16::MAX, &mut saturated),
+                    );
+                    let (c, d) = (
+                        loops.sixteen::<true>(sixteen(2), __mmask16::MAX, &mut saturated),
+                        loops.sixteen::<true>(sixteen(3), __mmask16::MAX, &mut saturated),
+                    );
+                    let joined = |a, b, c, d| {
+                        u64::from(a) | u64::from(b) << 16 | u64::from(c) << 32 | u64::from(d) << 48
+                    };
+                    (*moved, *spikes) = (joined(a.0, b.0, c.0, d.0), joined(a.1, b.1, c.1, d.1));
+                    continue;
                 }
-                // |v| · decay / 2^31 in even and odd lanes, then the sign again.
-                let magnitude = _mm512_abs_epi32(start);
-                let even = _mm512_srli_epi64::<31>(_mm512_mul_epu32(magnitude, decay));
-                let odd =
-                    _mm512_mul_epu32(_mm512_srli_epi64::<32>(magnitude), _mm512_srli_epi64::<32>(decay));
-                let kept = _mm512_mask_mov_epi32(even, 0xaaaa, _mm512_slli_epi64::<1>(odd));
-                let kept = _mm512_mask_sub_epi32(kept, _mm512_movepi32_mask(start), zero, kept);
-                let mut full = _mm512_add_epi32(_mm512_add_epi32(kept, _mm512_sll_epi32(x, shift)), bias);
-                if p.reset == Reset::SubtractNext {
-                    full =
-                        _mm512_mask_sub_epi32(full, _mm512_cmpgt_epi32_mask(start, limit), full, threshold);
+                (*moved, *spikes) = (0, 0);
+                for part in 0..(n - first).div_ceil(16) {
+                    let at = first + part * 16;
+                    let (changed, fires) = loops.sixteen::<false>(at, lanes(n - at), &mut saturated);
+                    *moved |= u64::from(changed) << (part * 16);
+                    *spikes |= u64::from(fires) << (part * 16);
                 }
-                let next = _mm512_min_epi32(_mm512_max_epi32(full, low), high);
-                let resting = if RESTS { _mm512_test_epi32_mask(left, left) } else { 0 };
-                let clamped = _mm512_cmpneq_epi32_mask(next, full);
-                if clamped != 0 {
-                    let wanted = if clamps { _mm512_cmplt_epi32_mask(full, low) } else { 0 };
-                    let counted = clamped & !wanted & !resting & lanes;
-                    saturated = _mm512_mask_add_epi32(saturated, counted, saturated, one);
-                }
-                let next = if RESTS { _mm512_mask_mov_epi32(next, resting, start) } else { next };
-                let fires = _mm512_mask_cmpgt_epi32_mask(!resting & lanes, next, limit);
-                let after = match p.reset {
-                    Reset::Value => _mm512_mask_mov_epi32(next, fires, reset),
-                    Reset::Subtract => _mm512_mask_sub_epi32(next, fires, next, threshold),
-                    Reset::None | Reset::ValueNext | Reset::SubtractNext | Reset::SubtractAgain => next,
-                };
-                // x | (before ^ after) | (left ^ now)
-                let mut changed = _mm512_ternarylogic_epi32::<0xf6>(x, before, after);
-                if RESTS {
-                    let fewer = _mm512_mask_sub_epi32(left, resting, left, one);
-                    let now = _mm512_mask_mov_epi32(fewer, fires, rest);
-                    changed = _mm512_ternarylogic_epi32::<0xf6>(changed, left, now);
-                    unsafe { _mm512_mask_storeu_epi32(refractory.add(at), lanes, now) };
-                }
-                unsafe {
-                    _mm512_mask_storeu_epi32(v.add(at), lanes, after);
-                    _mm512_mask_storeu_epi32(sum.add(at), lanes, zero);
-                }
-                let changed = _mm512_test_epi32_mask(changed, changed) & lanes;
-                all_moved |= u64::from(changed | fires) << (part * 16);
-                all_spikes |= u64::from(fires) << (part * 16);
             }
-            (*moved, *spikes) = (all_moved, all_spikes);
         }
         _mm512_reduce_add_epi32(saturated) as u32
+    }
+
+    /// What stays the same while a run of neurons updates. Pointers and parameters have an element for every neuron; where
+    /// not `RESTS` there is no refractory state, and where not `EACH` one value of each parameter serves all.
+    struct LifLoop<'p, const RESTS: bool, const EACH: bool, const RESET: u8> {
+        params: &'p Params<'p>,
+        sum: *mut i32,
+        v: *mut i32,
+        refractory: *mut i32,
+        reset: Reset,
+        low: __m512i,
+        high: __m512i,
+        rest: __m512i,
+        shift: __m512i,
+        less: __m512i,
+        silent: bool,
+        clamps: bool,
+        thresholds: __m512i,
+        biases: __m512i,
+        decays: __m512i,
+        resets: __m512i,
+    }
+
+    impl<const RESTS: bool, const EACH: bool, const RESET: u8> LifLoop<'_, RESTS, EACH, RESET> {
+        /// Updates the neurons of 16 `lanes` from `at` on, or all 16 where `FULL`: who changed, and who fires.
+        ///
+        /// # Safety
+        /// There is a neuron for every lane.
+        #[inline]
+        #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
+        unsafe fn sixteen<const FULL: bool>(
+            &self,
+            at: usize,
+            lanes: __mmask16,
+            saturated: &mut __m512i,
+        ) -> (__mmask16, __mmask16) {
+            let zero = _mm512_setzero_si512();
+            let one = _mm512_set1_epi32(1);
+            let load = |from: *const i32| {
+                // SAFETY: as said above.
+                unsafe {
+                    match FULL {
+                        true => _mm512_loadu_si512(from.add(at).cast()),
+                        false => _mm512_maskz_loadu_epi32(lanes, from.add(at)),
+                    }
+                }
+            };
+            let store = |to: *mut i32, x: __m512i| {
+                // SAFETY: as said above.
+                unsafe {
+                    match FULL {
+                        true => _mm512_storeu_si512(to.add(at).cast(), x),
+                        false => _mm512_mask_storeu_epi32(to.add(at), lanes, x),
+                    }
+                }
+            };
+            let value = |v: &Value<'_>, common: __m512i| {
+                if EACH && !v.each.is_empty() { load(v.each.as_ptr()) } else { common }
+            };
+            let (x, before) = (load(self.sum), load(self.v));
+            let left = if RESTS { load(self.refractory) } else { zero };
+            let threshold = value(&self.params.threshold, self.thresholds);
+            let limit = match self.silent {
+                true => _mm512_set1_epi32(i32::MAX),
+                false => _mm512_sub_epi32(threshold, self.less),
+            };
+            let decay = value(&self.params.decay, self.decays);
+            let bias = value(&self.params.bias, self.biases);
+            let reset = value(&self.params.reset_value, self.resets);
+            let mut start = before;
+            if self.reset == Reset::ValueNext {
+                start = _mm512_mask_mov_epi32(start, _mm512_cmpgt_epi32_mask(start, limit), reset);
+            }
+            // |v| · decay / 2^31 in even and odd lanes, then the sign again.
+            let magnitude = _mm512_abs_epi32(start);
+            let even = _mm512_srli_epi64::<31>(_mm512_mul_epu32(magnitude, decay));
+            let odd = _mm512_mul_epu32(_mm512_srli_epi64::<32>(magnitude), _mm512_srli_epi64::<32>(decay));
+            let kept = _mm512_mask_mov_epi32(even, 0xaaaa, _mm512_slli_epi64::<1>(odd));
+            let kept = _mm512_mask_sub_epi32(kept, _mm512_movepi32_mask(start), zero, kept);
+            let mut full = _mm512_add_epi32(_mm512_add_epi32(kept, _mm512_sllv_epi32(x, self.shift)), bias);
+            if self.reset == Reset::SubtractNext {
+                full = _mm512_mask_sub_epi32(full, _mm512_cmpgt_epi32_mask(start, limit), full, threshold);
+            }
+            let next = _mm512_min_epi32(_mm512_max_epi32(full, self.low), self.high);
+            let resting = if RESTS { _mm512_test_epi32_mask(left, left) } else { 0 };
+            let clamped = _mm512_cmpneq_epi32_mask(next, full);
+            if clamped != 0 {
+                let wanted = if self.clamps { _mm512_cmplt_epi32_mask(full, self.low) } else { 0 };
+                let counted = clamped & !wanted & !resting & lanes;
+                *saturated = _mm512_mask_add_epi32(*saturated, counted, *saturated, one);
+            }
+            let next = if RESTS { _mm512_mask_mov_epi32(next, resting, start) } else { next };
+            let above = _mm512_cmpgt_epi32_mask(next, limit);
+            let fires = if FULL { above } else { above & lanes };
+            let fires = if RESTS { fires & !resting } else { fires };
+            let after = match self.reset {
+                Reset::Value => _mm512_mask_mov_epi32(next, fires, reset),
+                Reset::Subtract => _mm512_mask_sub_epi32(next, fires, next, threshold),
+                Reset::None | Reset::ValueNext | Reset::SubtractNext | Reset::SubtractAgain => next,
+            };
+            // x | (before ^ after) | (left ^ now)
+            let mut changed = _mm512_ternarylogic_epi32::<0xf6>(x, before, after);
+            if RESTS {
+                let fewer = _mm512_mask_sub_epi32(left, resting, left, one);
+                let now = _mm512_mask_mov_epi32(fewer, fires, self.rest);
+                changed = _mm512_ternarylogic_epi32::<0xf6>(changed, left, now);
+                store(self.refractory, now);
+            }
+            store(self.v, after);
+            store(self.sum, zero);
+            let changed = _mm512_test_epi32_mask(changed, changed);
+            (if FULL { changed } else { changed & lanes } | fires, fires)
+        }
     }
 
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
