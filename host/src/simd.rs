@@ -255,6 +255,7 @@ impl Kernels for Native {
 mod x86 {
     use super::*;
     use std::arch::x86_64::*;
+    use std::mem::MaybeUninit;
     use synop_core::image::{CurrentOrder, Reset, flag};
     use synop_core::neuron::Value;
 
@@ -600,33 +601,32 @@ mod x86 {
         counts: &[u32],
     ) -> u64 {
         let mut total = 0;
-        let mut rows: Rows = [std::ptr::null(); ADDED + 1];
+        let mut rows: Rows = [MaybeUninit::uninit(); ADDED + 1];
         for batch in events.chunks(ADDED) {
-            let (plain, sum) = places::<COUNTS>(&mut rows, matrix, batch, sums.len(), counts);
+            let (rows, sum) = places::<COUNTS>(&mut rows, matrix, batch, sums.len(), counts);
             total += sum;
-            let (plain, rows) = (plain && batch.len() >= FEWEST && matrix.bits == 8, &rows[..batch.len()]);
             // SAFETY: the caller has the features; all rows have a byte for each sum.
             unsafe {
-                match plain {
-                    true => added_512(sums, rows),
-                    false => paired_512(sums, matrix, batch),
+                match rows.filter(|rows| rows.len() >= FEWEST && matrix.bits == 8) {
+                    Some(rows) => added_512(sums, rows),
+                    None => paired_512(sums, matrix, batch),
                 }
             }
         }
         total
     }
 
-    /// Finds where the rows of at most [`ADDED`] events stand, and sums what `counts` has for them. Says whether all of
-    /// the rows are there, with `need` bytes at least, and whether all payloads are 1.
+    /// Finds where the rows of at most [`ADDED`] events stand, if all of them are there, with `need` bytes at least, and
+    /// all payloads are 1. Where `COUNTS`, sums what `counts` has for them.
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
-    fn places<const COUNTS: bool>(
-        rows: &mut Rows,
+    fn places<'r, const COUNTS: bool>(
+        room: &'r mut Rows,
         matrix: Matrix<'_>,
         events: &[Event],
         need: usize,
         counts: &[u32],
-    ) -> (bool, u64) {
+    ) -> (Option<&'r [*const u8]>, u64) {
         let halves = |first| {
             let odd = _mm512_set1_epi32(1);
             let even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
@@ -637,7 +637,7 @@ mod x86 {
         let stride = _mm512_set1_epi64(matrix.stride as i64);
         let base = _mm512_set1_epi64(matrix.bytes.as_ptr() as i64);
         let (mut last, mut other) = (zero, 0);
-        for (events, rows) in events.chunks(16).zip(rows.as_chunks_mut::<16>().0) {
+        for (events, rows) in events.chunks(16).zip(room.as_chunks_mut::<16>().0) {
             let some = lanes(events.len());
             // Words of two vectors: two per event.
             let words = u32::MAX >> (32 - 2 * events.len());
@@ -668,7 +668,9 @@ mod x86 {
             true => store::tally(counts, events),
             false => 0,
         };
-        (other == 0 && fit, total)
+        // SAFETY: places were written for every event.
+        let rows = unsafe { std::slice::from_raw_parts(room.as_ptr().cast(), events.len().min(ADDED)) };
+        ((other == 0 && fit).then_some(rows), total)
     }
 
     /// Sums `counts` of the rows of at most [`ADDED`] events. Out of line and compiled for any processor: a compiler that
@@ -956,8 +958,8 @@ mod x86 {
     const ADDED: usize = (1 << PLANES) - 1;
     /// Planes of bits that full adders count in.
     const PLANES: usize = 7;
-    /// Where rows stand.
-    type Rows = [*const u8; ADDED + 1];
+    /// Room for where rows stand: to clear it would take as long as to add ten rows.
+    type Rows = [MaybeUninit<*const u8>; ADDED + 1];
     /// How often each of 512 bits is set: bit k of a count is in plane k.
     type Planes = [__m512i; PLANES];
     /// Cells of one pass over bit rows: one cache line of each.
@@ -970,13 +972,12 @@ mod x86 {
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
     pub(super) unsafe fn bits_512(sums: &mut [i32], matrix: Matrix<'_>, weight: i32, events: &[Event]) {
         let bytes = sums.len().div_ceil(8);
-        let mut rows: Rows = [std::ptr::null(); ADDED + 1];
+        let mut rows: Rows = [MaybeUninit::uninit(); ADDED + 1];
         for batch in events.chunks(ADDED) {
-            if !places::<false>(&mut rows, matrix, batch, bytes, &[]).0 {
+            let Some(rows) = places::<false>(&mut rows, matrix, batch, bytes, &[]).0 else {
                 store::bits(sums, matrix, weight, batch);
                 continue;
-            }
-            let rows = &rows[..batch.len()];
+            };
             let tiles = sums.len().div_ceil(CELLS);
             let fetch = |tile: usize| {
                 for row in rows {
@@ -1241,13 +1242,17 @@ mod x86 {
                 let set = (word >> (16 * part)) as __mmask16;
                 let numbers = _mm512_add_epi32(lanes, _mm512_set1_epi32(first + (at + 16 * part) as i32));
                 let sending = _mm512_maskz_compress_epi32(set, numbers);
-                let upper = _mm512_castsi256_si512(_mm512_extracti64x4_epi64::<1>(sending));
+                // The number below, the payload above.
+                let event =
+                    |numbers| _mm512_or_si512(_mm512_cvtepu32_epi64(numbers), _mm512_set1_epi64(1 << 32));
                 // SAFETY: a block has 64 counts, and its events have 64 places from the block's first one on, of which
                 // the parts before have taken 16 each at most.
                 unsafe {
                     let to: *mut __m512i = events.as_mut_ptr().add(sent).cast();
-                    _mm512_storeu_si512(to, _mm512_mask_expand_epi32(one, 0x5555, sending));
-                    _mm512_storeu_si512(to.add(1), _mm512_mask_expand_epi32(one, 0x5555, upper));
+                    _mm512_storeu_si512(to, event(_mm512_castsi512_si256(sending)));
+                    if set.count_ones() > 8 {
+                        _mm512_storeu_si512(to.add(1), event(_mm512_extracti64x4_epi64::<1>(sending)));
+                    }
                     let count: *mut __m512i = counts.as_mut_ptr().add(at + 16 * part).cast();
                     let old = _mm512_loadu_si512(count);
                     _mm512_storeu_si512(count, _mm512_mask_add_epi32(old, set, old, one));
