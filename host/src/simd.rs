@@ -151,16 +151,6 @@ impl Kernels for Native {
     }
 
     #[inline]
-    fn tally(&self, counts: &[u32], events: &[Event]) -> u64 {
-        match self.level {
-            // SAFETY: the level says that the processor has the features.
-            #[cfg(target_arch = "x86_64")]
-            Level::Avx512 => unsafe { x86::tally_512(counts, events) },
-            _ => store::tally(counts, events),
-        }
-    }
-
-    #[inline]
     fn lif(&self, params: &Params<'_>, state: State<'_>, spikes: &mut [i32; BLOCK]) -> Outcome {
         match self.level {
             // SAFETY: the level says that the processor has the features.
@@ -1192,33 +1182,6 @@ mod x86 {
         scatter(sums, row, payload, next, usize::from(largest) < sums.len());
     }
 
-    /// 16 look-ups at a time.
-    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
-    pub(super) unsafe fn tally_512(counts: &[u32], events: &[Event]) -> u64 {
-        let Ok(n) = i32::try_from(counts.len()) else { return store::tally(counts, events) };
-        let rows = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
-        let (end, zero) = (_mm512_set1_epi32(n), _mm512_setzero_si512());
-        let mut sums = zero;
-        for events in events.chunks(16) {
-            let some = lanes(events.len());
-            // Words of two vectors: two per event.
-            let words = u32::MAX >> (32 - 2 * events.len());
-            // SAFETY: the masks end at the end of the events; only rows below the end are looked up.
-            unsafe {
-                let at: *const i32 = events.as_ptr().cast();
-                let a = _mm512_maskz_loadu_epi32(words as __mmask16, at);
-                let b = _mm512_maskz_loadu_epi32((words >> 16) as __mmask16, at.wrapping_add(16));
-                let row = _mm512_permutex2var_epi32(a, rows, b);
-                let there = _mm512_mask_cmplt_epu32_mask(some, row, end);
-                let found = _mm512_mask_i32gather_epi32::<4>(zero, there, row, counts.as_ptr().cast());
-                let halves = (_mm512_castsi512_si256(found), _mm512_extracti64x4_epi64::<1>(found));
-                sums = _mm512_add_epi64(sums, _mm512_cvtepu32_epi64(halves.0));
-                sums = _mm512_add_epi64(sums, _mm512_cvtepu32_epi64(halves.1));
-            }
-        }
-        _mm512_reduce_add_epi64(sums) as u64
-    }
-
     /// 16 neurons at a time, without a branch for each.
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
     pub(super) unsafe fn send_512(
@@ -1937,25 +1900,6 @@ mod tests {
             let mut sums = vec![1i16; 7 * 32 + 3];
             add_bit_rows(level, &mut sums, &rows, -5);
             assert_eq!(sums, expected, "{level:?}");
-        }
-    }
-
-    #[test]
-    fn every_level_counts_alike() {
-        let counts: Vec<u32> =
-            random(5, 4 * 300).chunks(4).map(|c| u32::from_le_bytes(c.try_into().unwrap())).collect();
-        for level in Native::levels() {
-            for n in [0, 1, 15, 16, 17, 100] {
-                let events: Vec<Event> =
-                    (0..n).map(|i| [(i * 37) % 310 - i32::from(i == 40) * 311, 1]).collect();
-                let expected = Portable.tally(&counts, &events);
-                assert_eq!(
-                    Native::at(level).unwrap().tally(&counts, &events),
-                    expected,
-                    "{level:?}, {n} events"
-                );
-                assert_eq!(expected == 0, n == 0);
-            }
         }
     }
 
