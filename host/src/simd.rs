@@ -121,7 +121,7 @@ impl Kernels for Native {
             Level::Avx512 => unsafe { x86::dense_512::<true>(sums, matrix, events, counts) },
             _ => {
                 self.dense(sums, matrix, events);
-                self.tally(counts, events)
+                store::tally(counts, events)
             }
         }
     }
@@ -671,16 +671,16 @@ mod x86 {
     #[inline(never)]
     unsafe fn sum_of(counts: &[u32], events: &[Event]) -> u64 {
         // SAFETY: as said above.
-        let of = |e: &Event| unsafe { *counts.get_unchecked(e[0] as usize) };
+        let of = |e: &Event| u64::from(unsafe { *counts.get_unchecked(e[0] as usize) });
         let (fours, rest) = events.as_chunks::<4>();
-        let mut sums = [0u32; 4];
+        let mut sums = [0; 4];
         for [a, b, c, d] in fours {
-            sums[0] = sums[0].wrapping_add(of(a));
-            sums[1] = sums[1].wrapping_add(of(b));
-            sums[2] = sums[2].wrapping_add(of(c));
-            sums[3] = sums[3].wrapping_add(of(d));
+            sums[0] += of(a);
+            sums[1] += of(b);
+            sums[2] += of(c);
+            sums[3] += of(d);
         }
-        rest.iter().map(|e| u64::from(of(e))).sum::<u64>() + sums.iter().map(|s| u64::from(*s)).sum::<u64>()
+        rest.iter().map(of).sum::<u64>() + sums.iter().sum::<u64>()
     }
 
     /// Adds rows of 8-bit weights: full adders count how often each bit is set, and in the end a count has the value of
@@ -1771,7 +1771,8 @@ mod tests {
 
     #[test]
     fn every_level_adds_the_same_sums() {
-        let numbers: Vec<u32> = (0..ROWS as u32).map(|i| i * i % 1000).collect();
+        // Large enough that sums need more than 32 bits, as an image may hold any count.
+        let numbers: Vec<u32> = (0..ROWS as u32).map(|i| u32::MAX - i * i % 1000).collect();
         for level in Native::levels() {
             let native = Native::at(level).expect("listed");
             for (case, columns) in COLUMNS.iter().copied().enumerate() {

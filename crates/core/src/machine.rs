@@ -22,7 +22,7 @@ use crate::image::{
 };
 use crate::neuron::{BLOCK, Params, State, Value};
 use crate::observer::{Observer, Work};
-use crate::store::{Event, Kernels, Matrix, Portable, RUN, RunOutcome, SparseRow, SparseRows, SparseRun};
+use crate::store::{Event, Kernels, Matrix, RUN, RunOutcome, SparseRow, SparseRows, SparseRun, tally};
 use crate::words::{bytes_at, word};
 use core::fmt;
 use core::ops::Range;
@@ -417,7 +417,7 @@ impl<'a> Machine<'a> {
 
     fn put(&mut self, piece: u32, record: &Piece, events: impl Iterator<Item = Event>) {
         let hosted = self.hosts(record.core);
-        let before = if hosted { self.packets(piece, record, &Portable) } else { 0 };
+        let before = if hosted { self.packets(piece, record) } else { 0 };
         let parts = Parts::of(record);
         let base = word(self.run, piece as usize * RUN_WORDS + run::STATE);
         let state = match base {
@@ -446,7 +446,7 @@ impl<'a> Machine<'a> {
             }
         }
         drop(ring);
-        let packets = if hosted { self.packets(piece, record, &Portable) - before } else { 0 };
+        let packets = if hosted { self.packets(piece, record) - before } else { 0 };
         if let Some(row) = counters_of(self.counters, piece) {
             add(row, Count::InputEvents, n);
             add(row, Count::Packets, packets);
@@ -454,12 +454,9 @@ impl<'a> Machine<'a> {
     }
 
     /// Packets of the events that a piece sent in this tick.
-    fn packets<K: Kernels>(&self, piece: u32, record: &Piece, kernels: &K) -> u64 {
+    fn packets(&self, piece: u32, record: &Piece) -> u64 {
         let sent = sent_at(self.run, self.lengths, self.events, piece, record, self.tick);
-        match word(self.run, piece as usize * RUN_WORDS + run::FANOUT) {
-            NONE => kernels.tally(fanout_of(&self.image, record), sent),
-            cores => u64::from(cores) * sent.len() as u64,
-        }
+        packets_of(&self.image, record, word(self.run, piece as usize * RUN_WORDS + run::FANOUT), sent)
     }
 
     /// Events that a piece sent `age` ticks before the coming one (0: in the coming tick, for inputs already
@@ -704,7 +701,7 @@ impl<'a> Machine<'a> {
                 Kind::Binary => {
                     self.update_binary(p, &piece, kernels, observer);
                     if K::COUNTS {
-                        let packets = self.packets(p, &piece, kernels);
+                        let packets = self.packets(p, &piece);
                         if let Some(row) = counters_of(self.counters, p) {
                             add(row, Count::Packets, packets);
                         }
@@ -828,11 +825,7 @@ impl<'a> Machine<'a> {
         if K::COUNTS
             && let Some(row) = counters_of(self.counters, p)
         {
-            let sent = ring.sent();
-            let packets = match cores {
-                NONE => kernels.tally(fanout_of(&self.image, piece), sent),
-                cores => u64::from(cores) * sent.len() as u64,
-            };
+            let packets = packets_of(&self.image, piece, cores, ring.sent());
             add(row, Count::Updates, updates);
             add(row, Count::Spikes, fired);
             add(row, Count::Packets, packets);
@@ -988,6 +981,14 @@ fn v_empty() -> &'static [i32] {
 fn fanout_of<'a>(image: &Image<'a>, piece: &Piece) -> &'a [u32] {
     let first = piece.first as usize;
     image.fanout.get(first..first + piece.count as usize).unwrap_or(&[])
+}
+
+/// Packets of events that a piece has sent to as many `cores` each, or to those that the image tells of each neuron.
+fn packets_of(image: &Image<'_>, piece: &Piece, cores: u32, sent: &[Event]) -> u64 {
+    match cores {
+        NONE => tally(fanout_of(image, piece), sent),
+        cores => u64::from(cores) * sent.len() as u64,
+    }
 }
 
 /// First word of the touched bits of a piece whose active bits start at `active`, if it keeps any.
@@ -1194,7 +1195,7 @@ impl Bank<'_, '_> {
                 (of(events.len()), of(events.iter().filter(unit).count()))
             } else if known {
                 if port.store == Store::Bits {
-                    all = kernels.tally(nonzero, events);
+                    all = tally(nonzero, events);
                 }
                 (all, all)
             } else {

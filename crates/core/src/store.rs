@@ -168,11 +168,11 @@ pub trait Kernels {
         dense(sums, matrix, events);
     }
 
-    /// As [`Kernels::dense`] and [`Kernels::tally`] in one.
+    /// As [`Kernels::dense`] and [`tally`] in one.
     #[inline]
     fn dense_counted(&self, sums: &mut [i32], matrix: Matrix<'_>, events: &[Event], counts: &[u32]) -> u64 {
         self.dense(sums, matrix, events);
-        self.tally(counts, events)
+        tally(counts, events)
     }
 
     /// Adds a batch of bit rows: `sums[j] += payload · weight` where bit j is set.
@@ -187,12 +187,6 @@ pub trait Kernels {
     fn sparse(&self, sums: &mut [i32], row: SparseRow<'_>, payload: i32, next: &[u8]) {
         let _ = next;
         sparse(sums, row, payload);
-    }
-
-    /// Sums what `counts` has for the row of each event; rows beyond it count nothing.
-    #[inline]
-    fn tally(&self, counts: &[u32], events: &[Event]) -> u64 {
-        tally(counts, events)
     }
 
     /// Adds sparse rows of fixed 8-bit weights for as many of the first events as it likes: segment `nth` of each
@@ -368,10 +362,6 @@ impl<K: Kernels> Kernels for Uncounted<K> {
     #[inline]
     fn sparse(&self, sums: &mut [i32], row: SparseRow<'_>, payload: i32, next: &[u8]) {
         self.0.sparse(sums, row, payload, next);
-    }
-    #[inline]
-    fn tally(&self, counts: &[u32], events: &[Event]) -> u64 {
-        self.0.tally(counts, events)
     }
     #[inline]
     fn lif(&self, params: &Params<'_>, state: State<'_>, spikes: &mut [i32; BLOCK]) -> Outcome {
@@ -608,7 +598,7 @@ pub fn bits(sums: &mut [i32], matrix: Matrix<'_>, weight: i32, events: &[Event])
     }
 }
 
-/// Reference for [`Kernels::tally`].
+/// Sums what `counts` has for the row of each event; rows beyond it count nothing.
 #[inline(always)]
 pub fn tally(counts: &[u32], events: &[Event]) -> u64 {
     events.iter().fold(0, |sum, e| sum + counts.get(e[0] as usize).map_or(0, |n| u64::from(*n)))

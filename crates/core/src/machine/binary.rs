@@ -193,7 +193,7 @@ impl<'a> Machine<'a> {
                 continue;
             }
             if K::COUNTS {
-                let packets = self.packets(p, &piece, kernels);
+                let packets = self.packets(p, &piece);
                 if let Some(row) = counters_of(self.counters, p) {
                     add(row, Count::Packets, packets);
                 }
