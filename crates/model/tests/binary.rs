@@ -92,6 +92,19 @@ fn written(layers: &Layers) -> (Built, Blob) {
     (built, blob)
 }
 
+/// Does `work` with a machine of these layers, numbers that are drawn by a machine, and numbers for a test.
+fn on_machine(
+    layers: &Layers,
+    seed: u64,
+    work: impl FnOnce(&mut Machine<'_>, &Built, &mut Threefry, &mut Random),
+) {
+    let (built, blob) = written(layers);
+    let image = blob.image().unwrap();
+    let mut arena = vec![0; image.memory(0..1).words()];
+    let mut machine = Machine::new(image, &mut arena).unwrap();
+    work(&mut machine, &built, &mut Threefry::new(3), &mut Random(Xoshiro256PlusPlus::seed_from_u64(seed)));
+}
+
 fn present(machine: &mut Machine<'_>, built: &Built, r: &mut Random) {
     machine.rest();
     let input: Vec<i32> = (0..INPUTS).map(|_| r.within(-1, 1)).collect();
@@ -136,27 +149,27 @@ fn sums_follow_the_states_after_learning_and_programming_in_every_order() {
     for (k, sweep) in sweeps().into_iter().enumerate() {
         for sparse in [false, true] {
             let layers = layers(k as u64, sweep.clone(), sparse, k % 2 == 0);
-            let (built, blob) = written(&layers);
-            let image = blob.image().unwrap();
-            let mut arena = vec![0; image.memory(0..1).words()];
-            let mut machine = Machine::new(image, &mut arena).unwrap();
-            let mut draws = Threefry::new(3);
-            let mut r = Random(Xoshiro256PlusPlus::seed_from_u64(99));
-            let what = format!("{sweep:?}, sparse {sparse}");
-            for sample in 0..4 {
-                present(&mut machine, &built, &mut r);
-                machine.run_program(attractor::LEARN, &Portable, &mut draws, &mut Unobserved);
-                check_sums(&machine, &built, &layers, &what);
-                let before = machine.plastic().to_vec();
-                machine.learn_sample(&mut draws);
-                assert_eq!(machine.plastic() != before, sample % 2 == 1, "a rule over two samples: {what}");
-                // Going on without a rest: the sums are rebuilt before they are used.
-                let port = port_of(machine.image(), built.projections[0].input.unwrap()).unwrap();
-                let there = (0..SIZE as u32).find(|j| machine.weight(port, 2, *j).is_some()).unwrap();
-                assert_eq!(machine.program(port, 2, there, 55), Some(55));
-                machine.run_program(attractor::RECALL, &Portable, &mut draws, &mut Unobserved);
-                check_sums(&machine, &built, &layers, &what);
-            }
+            on_machine(&layers, 99, |machine, built, draws, r| {
+                let what = format!("{sweep:?}, sparse {sparse}");
+                for sample in 0..4 {
+                    present(machine, built, r);
+                    machine.run_program(attractor::LEARN, &Portable, draws, &mut Unobserved);
+                    check_sums(machine, built, &layers, &what);
+                    let before = machine.plastic().to_vec();
+                    machine.learn_sample(draws);
+                    assert_eq!(
+                        machine.plastic() != before,
+                        sample % 2 == 1,
+                        "a rule over two samples: {what}"
+                    );
+                    // Going on without a rest: the sums are rebuilt before they are used.
+                    let port = port_of(machine.image(), built.projections[0].input.unwrap()).unwrap();
+                    let there = (0..SIZE as u32).find(|j| machine.weight(port, 2, *j).is_some()).unwrap();
+                    assert_eq!(machine.program(port, 2, there, 55), Some(55));
+                    machine.run_program(attractor::RECALL, &Portable, draws, &mut Unobserved);
+                    check_sums(machine, built, &layers, &what);
+                }
+            });
         }
     }
 }
@@ -356,8 +369,8 @@ fn couplings(machine: &Machine<'_>, built: &Built) -> Vec<Vec<i32>> {
 
 /// The bytes of plastic memory, counts of weights that are not zero among them, of a fresh machine into which the
 /// weights of another are programmed one by one.
-fn programmed(machine: &Machine<'_>, blob: &Blob) -> Vec<u8> {
-    let image = blob.image().unwrap();
+fn programmed(machine: &Machine<'_>) -> Vec<u8> {
+    let image = *machine.image();
     let mut arena = vec![0; image.memory(0..1).words()];
     let mut fresh = Machine::new(image, &mut arena).unwrap();
     for port in 0..image.ports {
@@ -381,46 +394,48 @@ fn symmetric_changes_are_those_of_their_definition_and_alike_in_both_directions(
                 "rule r {{ error e = (s*(g0) <= 40); every 3 samples; rounding {rounding}; bounds -60 60; dw = {change} }}"
             );
             layers.layers[0].couplings.as_mut().unwrap().rule = Some(RuleSpec::parse(&text).unwrap());
-            let (built, blob) = written(&layers);
-            let image = blob.image().unwrap();
-            let mut arena = vec![0; image.memory(0..1).words()];
-            let mut machine = Machine::new(image, &mut arena).unwrap();
-            let mut draws = Threefry::new(3);
-            let mut r = Random(Xoshiro256PlusPlus::seed_from_u64(7));
-            let (mut changed, first) = (0, couplings(&machine, &built));
-            for _ in 0..12 {
-                let before = couplings(&machine, &built);
-                let mut sums = vec![vec![0f64; SIZE]; SIZE];
-                for _ in 0..3 {
-                    present(&mut machine, &built, &mut r);
-                    machine.run_program(attractor::LEARN, &Portable, &mut draws, &mut Unobserved);
-                    let layer = built.layers[0] as u32;
-                    let states = machine.membranes(layer).to_vec();
-                    let fields = machine.sums(layer, attractor::OWN);
-                    let errors: Vec<f64> =
-                        states.iter().zip(fields).map(|(s, f)| f64::from(u8::from(s * f <= 40))).collect();
-                    for (i, row) in sums.iter_mut().enumerate() {
-                        for (j, sum) in row.iter_mut().enumerate().filter(|(j, _)| *j != i) {
-                            let gate = [0.6 * errors[i] * errors[j], 0.3 * (errors[i] + errors[j])][case];
-                            *sum += gate * f64::from(states[i] * states[j]);
+            on_machine(&layers, 7, |machine, built, draws, r| {
+                let (mut changed, first) = (0, couplings(machine, built));
+                for _ in 0..12 {
+                    let before = couplings(machine, built);
+                    let mut sums = vec![vec![0f64; SIZE]; SIZE];
+                    for _ in 0..3 {
+                        present(machine, built, r);
+                        machine.run_program(attractor::LEARN, &Portable, draws, &mut Unobserved);
+                        let layer = built.layers[0] as u32;
+                        let states = machine.membranes(layer).to_vec();
+                        let fields = machine.sums(layer, attractor::OWN);
+                        let errors: Vec<f64> = states
+                            .iter()
+                            .zip(fields)
+                            .map(|(s, f)| f64::from(u8::from(s * f <= 40)))
+                            .collect();
+                        for (i, row) in sums.iter_mut().enumerate() {
+                            for (j, sum) in row.iter_mut().enumerate().filter(|(j, _)| *j != i) {
+                                let gate = [0.6 * errors[i] * errors[j], 0.3 * (errors[i] + errors[j])][case];
+                                *sum += gate * f64::from(states[i] * states[j]);
+                            }
                         }
+                        machine.learn_sample(draws);
                     }
-                    machine.learn_sample(&mut draws);
+                    let after = couplings(machine, built);
+                    for (i, j) in (0..SIZE).flat_map(|i| (0..SIZE).map(move |j| (i, j))) {
+                        let (sum, change) = (sums[i][j], after[i][j] - before[i][j]);
+                        changed += usize::from(change != 0);
+                        let inside = after[i][j].abs() < 60 && after[j][i].abs() < 60;
+                        assert!(
+                            !inside || change == after[j][i] - before[j][i],
+                            "{rounding}: both change alike"
+                        );
+                        let error = (f64::from(change) - sum).abs();
+                        let most = if rounding == "nearest" { 0.5 + 1e-3 } else { 1.0 };
+                        assert!(!inside || error < most, "{rounding}: {change} for {sum}");
+                    }
                 }
-                let after = couplings(&machine, &built);
-                for (i, j) in (0..SIZE).flat_map(|i| (0..SIZE).map(move |j| (i, j))) {
-                    let (sum, change) = (sums[i][j], after[i][j] - before[i][j]);
-                    changed += usize::from(change != 0);
-                    let inside = after[i][j].abs() < 60 && after[j][i].abs() < 60;
-                    assert!(!inside || change == after[j][i] - before[j][i], "{rounding}: both change alike");
-                    let error = (f64::from(change) - sum).abs();
-                    let most = if rounding == "nearest" { 0.5 + 1e-3 } else { 1.0 };
-                    assert!(!inside || error < most, "{rounding}: {change} for {sum}");
-                }
-            }
-            assert!(changed > 500, "{changed}");
-            assert_ne!(couplings(&machine, &built), first);
-            assert_eq!(machine.plastic(), programmed(&machine, &blob), "counts of non-zero weights");
+                assert!(changed > 500, "{changed}");
+                assert_ne!(couplings(machine, built), first);
+                assert_eq!(machine.plastic(), programmed(machine), "counts of non-zero weights");
+            });
         }
     }
 }
@@ -435,32 +450,28 @@ fn weights_decay_by_their_share_and_zeros_stay() {
             layer.couplings.as_mut().unwrap().rule = Some(RuleSpec::parse(text).unwrap());
             layer.input.as_mut().unwrap().rule = None;
         }
-        let (built, blob) = written(&layers);
-        let image = blob.image().unwrap();
-        let mut arena = vec![0; image.memory(0..1).words()];
-        let mut machine = Machine::new(image, &mut arena).unwrap();
-        let mut draws = Threefry::new(3);
-        let mut r = Random(Xoshiro256PlusPlus::seed_from_u64(7));
-        let port = port_of(&image, built.projections[0].couplings.unwrap()).unwrap();
-        let weights = |machine: &Machine<'_>| -> Vec<i32> {
-            let pairs = (0..SIZE as u32).flat_map(|i| (0..SIZE as u32).map(move |j| (i, j)));
-            pairs.map(|(i, j)| machine.weight(port, i, j).unwrap_or(0)).collect()
-        };
-        let size = |weights: &[i32]| weights.iter().map(|w| f64::from(w.abs())).sum::<f64>();
-        let start = weights(&machine);
-        // Changes come after samples 2, 4, 6, …; so 5, 10, 15 and 20 are passed at 6, 10, 16 and 20.
-        for sample in 1..=20 {
-            let before = weights(&machine);
-            present(&mut machine, &built, &mut r);
-            machine.run_program(attractor::LEARN, &Portable, &mut draws, &mut Unobserved);
-            check_sums(&machine, &built, &layers, "after a decay");
-            machine.learn_sample(&mut draws);
-            assert_eq!(weights(&machine) != before, [6, 10, 16, 20].contains(&sample), "sample {sample}");
-        }
-        let end = weights(&machine);
-        assert!(start.iter().zip(&end).all(|(a, b)| a * b >= 0 && b.abs() <= a.abs()));
-        let kept = size(&end) / size(&start);
-        assert!((kept - 0.9f64.powi(4)).abs() < 0.02, "{kept}");
-        assert_eq!(machine.plastic(), programmed(&machine, &blob), "counts of non-zero weights");
+        on_machine(&layers, 7, |machine, built, draws, r| {
+            let port = port_of(machine.image(), built.projections[0].couplings.unwrap()).unwrap();
+            let weights = |machine: &Machine<'_>| -> Vec<i32> {
+                let pairs = (0..SIZE as u32).flat_map(|i| (0..SIZE as u32).map(move |j| (i, j)));
+                pairs.map(|(i, j)| machine.weight(port, i, j).unwrap_or(0)).collect()
+            };
+            let size = |weights: &[i32]| weights.iter().map(|w| f64::from(w.abs())).sum::<f64>();
+            let start = weights(machine);
+            // Changes come after samples 2, 4, 6, …; so 5, 10, 15 and 20 are passed at 6, 10, 16 and 20.
+            for sample in 1..=20 {
+                let before = weights(machine);
+                present(machine, built, r);
+                machine.run_program(attractor::LEARN, &Portable, draws, &mut Unobserved);
+                check_sums(machine, built, &layers, "after a decay");
+                machine.learn_sample(draws);
+                assert_eq!(weights(machine) != before, [6, 10, 16, 20].contains(&sample), "sample {sample}");
+            }
+            let end = weights(machine);
+            assert!(start.iter().zip(&end).all(|(a, b)| a * b >= 0 && b.abs() <= a.abs()));
+            let kept = size(&end) / size(&start);
+            assert!((kept - 0.9f64.powi(4)).abs() < 0.02, "{kept}");
+            assert_eq!(machine.plastic(), programmed(machine), "counts of non-zero weights");
+        });
     }
 }

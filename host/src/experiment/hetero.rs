@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::{Context, Experiment, Outcome, Pieces, Whole};
 use crate::Failure;
+use crate::alignment::mean_and_deviation;
 use crate::plot::Xy;
 use crate::report::{Figure, Report, Section};
 use crate::steered::hetero::{Association, Recall};
@@ -100,10 +101,9 @@ impl Experiment for HeteroAssociation {
                 let mean = |f: fn(&Recall) -> f64| runs.iter().map(f).sum::<f64>() / runs.len() as f64;
                 let (overlap, recalled, stable) =
                     (mean(|r| r.overlap), mean(|r| r.recalled), mean(|r| r.stable));
-                // Of the mean: how far runs lie from each other, over the root of their number.
-                let squares = runs.iter().map(|r| (r.recalled - recalled).powi(2)).sum::<f64>();
-                let n = runs.len() as f64;
-                let error = if runs.len() > 1 { (squares / (n - 1.0) / n).sqrt() } else { f64::NAN };
+                let shares: Vec<f64> = runs.iter().map(|r| r.recalled).collect();
+                let error =
+                    (runs.len() > 1).then(|| mean_and_deviation(&shares).1 / (runs.len() as f64).sqrt());
                 table.push(json!({
                     "layers": depth, "load": load, "runs": runs.len(), "overlap": overlap, "recalled": recalled,
                     "recalled_error": error, "stable": stable,
