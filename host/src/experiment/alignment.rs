@@ -110,6 +110,13 @@ impl Default for Training {
 }
 
 impl Training {
+    /// About the bytes of eight networks that train at once on samples of `inputs` channels and `steps` steps: weights,
+    /// their gradients, moments and best copy; membranes, their gradients and both lists of spikes of a batch.
+    pub(super) fn memory_bytes(&self, inputs: u64, steps: u64) -> u64 {
+        let (hidden, rows) = (self.hidden.get() as u64, self.batch.get() as u64 * steps);
+        8 * (5 * (inputs + 2 * hidden) * hidden * 4 + rows * (inputs + 3 * hidden) * 24)
+    }
+
     pub(super) fn recipe(&self) -> Recipe {
         Recipe {
             hidden: self.hidden.size(),
@@ -197,9 +204,9 @@ impl Experiment for Landscape {
         let count = |asked: Option<u64>, all: u64| asked.map_or(all, |n| n.min(all));
         let (asked, held_out) = (self.train.map(|n| n.get() as u64), self.test.map(|n| n.get() as u64));
         let samples = count(asked, train) + count(held_out, test);
-        let drive = samples * 3 * width * self.steps.get() as u64 * 8;
-        let hidden = self.training.hidden.get() as u64;
-        (self.damping.len() as u64 + 8) * drive + 8 * 3 * hidden * hidden * 4 + (64 << 20)
+        let steps = self.steps.get() as u64;
+        let drives = (self.damping.len() as u64 + 8) * samples * 3 * width * steps * 8;
+        drives + self.training.memory_bytes(3 * width, steps) + (64 << 20)
     }
 
     fn run(&self, context: &Context<'_>) -> Result<Outcome, Failure> {

@@ -118,7 +118,7 @@ impl Experiment for Codes {
     }
 
     fn memory_bytes(&self) -> u64 {
-        7000 * 784 * 8 * 10 + (256 << 20)
+        7000 * 784 * 8 * 10 + self.training.memory_bytes(784, 8) + (256 << 20)
     }
 
     fn run(&self, context: &Context<'_>) -> Result<Outcome, Failure> {

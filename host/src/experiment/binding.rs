@@ -59,7 +59,8 @@ impl Experiment for FeatureBinding {
 
     fn memory_bytes(&self) -> u64 {
         let drives = 2 + self.damping.len() as u64;
-        (self.samples.get() as u64) * 64 * 3 * 5 * 8 * drives + (64 << 20)
+        let samples = self.samples.get() as u64 * 64 * 3 * 5 * 8 * drives;
+        samples + self.training.memory_bytes(64 * 3, 5) + (64 << 20)
     }
 
     fn run(&self, context: &Context<'_>) -> Result<Outcome, Failure> {
