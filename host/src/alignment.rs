@@ -27,7 +27,7 @@ pub use codes::{CodePoint, code_point};
 pub use drive::{Drive, grid_of};
 pub use features::{Archive, Embedding, Exported, Features};
 pub use integer::{Emulation, Integer, Price, float_network};
-pub use landscape::{Local, Method, Plan, Point, Set, Switched, exponents};
+pub use landscape::{Elsewhere, Local, Method, Plan, Point, Set, Switched, exponents};
 pub use point::{
     Behaviour, Course, OnMachine, Recipe, STATE_SHIFT, Select, as_trained, classes, on_machine, robustness,
 };

@@ -145,6 +145,24 @@ pub fn mnist_umap7(folder: &Path, train: bool) -> Result<Dataset, Failure> {
     }
 }
 
+/// A table of features in npy form, at least `rows` rows of `width`.
+///
+/// # Errors
+/// Bad input when the file is absent, malformed or too small.
+pub fn features(file: &Path, rows: usize, width: usize) -> Result<Vec<f32>, Failure> {
+    let table = npy::read(file)?;
+    match table.shape.as_slice() {
+        [there, wide] if *there >= rows && *wide == width => {
+            Ok(table.values.iter().map(|v| *v as f32).collect())
+        }
+        _ => Err(Failure::bad_input("the features do not fit the samples")
+            .file(file)
+            .found(format_args!("shape {:?}", table.shape))
+            .expected(format_args!("at least {rows} rows of {width}"))
+            .mend("save one row of features per held-out sample, as many as those of the data set")),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -172,6 +190,20 @@ mod tests {
         for (train, rows) in [(true, 12_000), (false, 10_000)] {
             let set = mnist_umap7(&folder, train).unwrap();
             assert_eq!((set.len(), set.width), (rows, 7));
+        }
+    }
+
+    #[test]
+    fn a_table_of_features_must_fit_the_samples() {
+        let folder = crate::testing::data_dir();
+        let file = folder.join("mnist-umap7/test.npy");
+        if !file.exists() {
+            return crate::testing::skip("no mnist-umap7");
+        }
+        assert_eq!(features(&file, 9000, 7).unwrap().len(), 70_000);
+        for (rows, width) in [(10_001, 7), (9000, 8)] {
+            let failure = features(&file, rows, width).unwrap_err();
+            assert!(failure.to_string().contains(&format!("at least {rows} rows of {width}")), "{failure}");
         }
     }
 

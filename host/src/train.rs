@@ -22,7 +22,7 @@ mod tests;
 
 pub use adam::Adam;
 pub use fit::{
-    BatchResult, Epoch, Evaluation, Fitted, Integers, Trainer, Training, evaluate, fit, prediction,
+    BatchResult, Epoch, Evaluation, Fitted, Integers, Readout, Trainer, Training, evaluate, fit, prediction,
 };
 pub use grid::{InputGrid, round_network, weight_limit, weight_step};
 pub use kernels::Entry;

@@ -31,6 +31,8 @@ pub struct Features {
     pub test_labels: Vec<u8>,
     /// Largest training magnitude: what one constant in hardware would divide by.
     pub scale: f32,
+    /// Other features of the held-out rows, by name: a network's spikes are counted under these too.
+    pub others: Vec<(String, Vec<f32>)>,
 }
 
 impl Features {
@@ -43,7 +45,7 @@ impl Features {
         test_labels: Vec<u8>,
     ) -> Self {
         let scale = train.iter().fold(0.0f32, |most, v| most.max(v.abs()));
-        Self { width, train, train_labels, test, test_labels, scale }
+        Self { width, train, train_labels, test, test_labels, scale, others: Vec::new() }
     }
 
     /// Keeps the first samples only.
@@ -52,6 +54,7 @@ impl Features {
         self.train_labels.truncate(train);
         self.test.truncate(test * self.width);
         self.test_labels.truncate(test);
+        self.others.iter_mut().for_each(|(_, rows)| rows.truncate(test * self.width));
     }
 }
 

@@ -18,7 +18,7 @@ use super::point::{
 };
 use crate::report::SynOps;
 use crate::simd::Native;
-use crate::train::{InputGrid, Samples, evaluate};
+use crate::train::{InputGrid, Network, Samples, evaluate};
 use crate::{Failure, data, local};
 
 /// Where the features come from.
@@ -155,6 +155,17 @@ pub struct Switched {
     pub latency_s: Option<f64>,
 }
 
+/// What a network does under other features of the held-out samples.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Elsewhere {
+    /// Their name.
+    pub features: String,
+    /// The network that was kept.
+    pub kept: Behaviour,
+    /// The network of the last epoch.
+    pub last: Behaviour,
+}
+
 /// One trained network and what it does.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Point {
@@ -177,6 +188,9 @@ pub struct Point {
     /// Accuracy under inverted spikes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub flips: Vec<(f32, f64)>,
+    /// In float, under other features of the held-out samples.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub elsewhere: Vec<Elsewhere>,
 }
 
 impl Point {
@@ -195,6 +209,7 @@ struct Encoded {
     damping: f64,
     train: Samples,
     test: Samples,
+    others: Vec<(String, Samples)>,
 }
 
 impl Plan {
@@ -238,8 +253,19 @@ impl Plan {
         let encoded: Vec<Encoded> = wanted
             .iter()
             .map(|damping| {
-                let (train, test) = self.drive(*damping).split(features)?;
-                Ok(Encoded { damping: *damping, train, test })
+                let drive = self.drive(*damping);
+                let (train, test) = drive.split(features)?;
+                let others = features.others.iter().map(|(name, rows)| {
+                    let samples =
+                        drive.samples(rows, features.width, &features.test_labels, features.scale)?;
+                    Ok((name.clone(), samples))
+                });
+                Ok(Encoded {
+                    damping: *damping,
+                    train,
+                    test,
+                    others: others.collect::<Result<_, Failure>>()?,
+                })
             })
             .collect::<Result<_, Failure>>()?;
         let done = Mutex::new(known);
@@ -328,6 +354,13 @@ impl Plan {
             }
         }
         let flips = robustness(&network, &test, &self.flips, 3);
+        let last = as_trained(&fitted.last, method.trained_bits(), training_grid);
+        let elsewhere = first.others.iter().map(|(name, samples)| {
+            let samples = snap(samples, grid);
+            let of = |network: &Network| Behaviour::of(network, &evaluate(network, &samples, None, false));
+            Elsewhere { features: name.clone(), kept: of(&network), last: of(&last) }
+        });
+        let elsewhere = elsewhere.collect();
         Ok(Point {
             trained: trained.to_vec(),
             seed,
@@ -337,6 +370,7 @@ impl Plan {
             machine,
             switched,
             flips,
+            elsewhere,
         })
     }
 }
@@ -487,6 +521,7 @@ impl Plan {
             }),
             switched,
             flips: Vec::new(),
+            elsewhere: Vec::new(),
         })
     }
 }

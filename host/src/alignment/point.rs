@@ -11,8 +11,8 @@ use super::integer::{Emulation, Integer, Price};
 use crate::Failure;
 use crate::report::SynOps;
 use crate::train::{
-    Evaluation, Fitted, InputGrid, Integers, Network, Samples, SpikeFlips, Surrogate, Training, evaluate,
-    fit, round_network,
+    Evaluation, Fitted, InputGrid, Integers, Network, Readout, Samples, SpikeFlips, Surrogate, Training,
+    evaluate, fit, round_network,
 };
 
 /// Membranes are finer than weights by 2^this, on the machine and in training.
@@ -47,6 +47,10 @@ pub struct Recipe {
     pub learn_neurons: bool,
     /// What chooses the epoch.
     pub select: Select,
+    /// What gives a sample its class for that choice.
+    pub readout: Readout,
+    /// How often in an epoch the choosing samples are asked, for the speed of learning.
+    pub probes: usize,
 }
 
 impl Recipe {
@@ -60,6 +64,8 @@ impl Recipe {
             patience: 5,
             learn_neurons: true,
             select: Select::HeldOut,
+            readout: Readout::Spikes,
+            probes: 1,
         }
     }
 
@@ -99,6 +105,8 @@ impl Recipe {
             learning_rate: self.learning_rate,
             patience: self.patience,
             keep_last: self.select == Select::Last,
+            readout: self.readout,
+            probes: self.probes,
             learn_decay: self.learn_neurons,
             learn_threshold: self.learn_neurons,
             surrogate: Surrogate::Arctan,
@@ -183,6 +191,10 @@ pub struct Course {
     pub best_epoch: usize,
     /// First epoch (from 0) at 90 % of the best accuracy.
     pub ninety_percent_epoch: usize,
+    /// Epochs of training until then, between probes.
+    pub ninety_percent_after: f64,
+    /// Held-out accuracy of the epoch that was kept, by the recipe's readout.
+    pub best_accuracy: f64,
     /// Epochs run.
     pub epochs: usize,
     /// Spikes per training sample in the epoch that was kept, while the weights moved.
@@ -199,6 +211,8 @@ impl Course {
         Self {
             best_epoch: fitted.best_epoch,
             ninety_percent_epoch: fitted.epoch_of_ninety_percent().unwrap_or(0),
+            ninety_percent_after: fitted.epochs_to_ninety_percent().unwrap_or(0.0),
+            best_accuracy: fitted.best_numbers().map_or(0.0, |e| e.test_accuracy),
             epochs: fitted.epochs.len(),
             train_spikes: fitted.best_numbers().map_or(0.0, |e| e.train_spikes),
             last_accuracy: fitted.epochs.last().map_or(0.0, |e| e.test_accuracy),

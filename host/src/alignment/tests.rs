@@ -23,6 +23,10 @@ fn small_plan(methods: &[Method]) -> Plan {
 fn a_small_landscape_learns_resumes_and_does_not_depend_on_threads() {
     let mut features = Set::Digits.load(std::path::Path::new("."), 800, 200).unwrap();
     features.scale = 16.0;
+    features.others = vec![
+        ("the same".to_owned(), features.test.clone()),
+        ("nothing".to_owned(), vec![0.0; features.test.len()]),
+    ];
     let plan = small_plan(&[Method::Float, Method::Int8]);
     let chip = synop_cost::shipped::load("loihi1-published").unwrap();
     let run = |known: Vec<Point>, threads: usize| {
@@ -39,6 +43,10 @@ fn a_small_landscape_learns_resumes_and_does_not_depend_on_threads() {
         // Shares of the same samples, divided in another order.
         assert!((own.accuracy - behaviour.accuracy).abs() < 1e-12, "{point:?}");
         assert!((point.flips[0].1 - point.twin.accuracy).abs() < 1e-12, "{point:?}");
+        let [same, nothing] = point.elsewhere.as_slice() else { panic!("two: {point:?}") };
+        assert_eq!(same.kept, point.twin);
+        assert!((same.last.accuracy - point.course.last_accuracy).abs() < 1e-12);
+        assert!(nothing.kept.accuracy < 0.3);
         if let Some(machine) = &point.machine {
             assert!(machine.agreement > 0.97, "{}", machine.agreement);
             assert!((machine.behaviour.spikes / point.twin.spikes - 1.0).abs() < 0.02);

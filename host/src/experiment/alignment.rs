@@ -15,11 +15,13 @@ use synop_cost::shipped;
 use super::{Context, Experiment, Outcome, Whole};
 use crate::Failure;
 use crate::alignment::{
-    Local, Method, Plan, Point, Recipe, STATE_SHIFT, Select, Set, exponents, fit_logistic, fit_power,
-    logistic, mean_and_deviation,
+    Behaviour, Elsewhere, Local, Method, Plan, Point, Recipe, STATE_SHIFT, Select, Set, exponents,
+    fit_logistic, fit_power, logistic, mean_and_deviation,
 };
+use crate::data;
 use crate::plot::Xy;
 use crate::report::{Counts, Figure, Latency, Report, Section, Task};
+use crate::train::Readout;
 
 /// The keys of the file.
 #[derive(Debug, Serialize, Deserialize)]
@@ -55,6 +57,9 @@ pub struct Landscape {
     /// Probabilities of inverted spikes to try.
     #[serde(default)]
     flips: Vec<f32>,
+    /// Files of other features of the held-out samples, in the data folder: spikes are counted under these too.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    counted: Vec<String>,
     /// The chip of the bills; all shipped chips are priced beside it.
     #[serde(default = "chip")]
     chip: String,
@@ -92,6 +97,8 @@ pub(super) struct Training {
     patience: Whole<1, 1000>,
     learn_neurons: bool,
     select: Select,
+    readout: Readout,
+    probes: Whole<1, 1000>,
 }
 
 impl Default for Training {
@@ -105,6 +112,8 @@ impl Default for Training {
             patience: Whole::new(recipe.patience as i64),
             learn_neurons: recipe.learn_neurons,
             select: recipe.select,
+            readout: recipe.readout,
+            probes: Whole::new(recipe.probes as i64),
         }
     }
 }
@@ -126,6 +135,8 @@ impl Training {
             patience: self.patience.size(),
             learn_neurons: self.learn_neurons,
             select: self.select,
+            readout: self.readout,
+            probes: self.probes.size(),
         }
     }
 
@@ -205,17 +216,24 @@ impl Experiment for Landscape {
         let (asked, held_out) = (self.train.map(|n| n.get() as u64), self.test.map(|n| n.get() as u64));
         let samples = count(asked, train) + count(held_out, test);
         let steps = self.steps.get() as u64;
+        let samples = samples + self.counted.len() as u64 * count(held_out, test);
         let drives = (self.damping.len() as u64 + 8) * samples * 3 * width * steps * 8;
         drives + self.training.memory_bytes(3 * width, steps) + (64 << 20)
     }
 
     fn run(&self, context: &Context<'_>) -> Result<Outcome, Failure> {
         let all = usize::MAX;
-        let features = self.data.load(
+        let mut features = self.data.load(
             context.data,
             self.train.map_or(all, Whole::size),
             self.test.map_or(all, Whole::size),
         )?;
+        let rows = features.test_labels.len();
+        for name in &self.counted {
+            let mut table = data::features(&context.data.join(name), rows, features.width)?;
+            table.truncate(rows * features.width);
+            features.others.push((name.clone(), table));
+        }
         let plan = self.plan(context.seed);
         let chip = self.load_chip()?;
         let mut checkpoint = context.checkpoint("points");
@@ -299,6 +317,7 @@ impl Landscape {
                     Select::Last => "none: the last epoch",
                 }),
             ),
+            ("readout_of_selection", json!(plan.recipe.readout)),
             (
                 "features",
                 json!(match self.data {
@@ -429,6 +448,8 @@ impl Row {
             "train_spikes_per_sample": each(&|p| p.course.train_spikes),
             "best_epoch": each(&|p| p.course.best_epoch as f64),
             "ninety_percent_epoch": spread(self.ninety.clone()),
+            "ninety_percent_after": each(&|p| p.course.ninety_percent_after),
+            "best_accuracy": each(&|p| p.course.best_accuracy),
             "epochs": each(&|p| p.course.epochs as f64),
             "last_accuracy": each(&|p| p.course.last_accuracy),
             "rates": rates,
@@ -452,6 +473,22 @@ impl Row {
                 .map(|k| json!({"probability": points[0].flips[k].0, "accuracy": each(&|p| p.flips[k].1)}))
                 .collect();
             row["flips"] = flips.into();
+        }
+        let others = points.first().map_or(0, |p| p.elsewhere.len());
+        let elsewhere: Vec<Value> = (0..others)
+            .map(|k| {
+                let all = |of: fn(&Elsewhere) -> &Behaviour| -> Vec<Value> {
+                    let one = |p: &&Point| {
+                        let seen = of(&p.elsewhere[k]);
+                        json!({"accuracy": seen.accuracy, "spikes_per_sample": seen.spikes, "rates": seen.rates})
+                    };
+                    points.iter().map(one).collect()
+                };
+                json!({"features": points[0].elsewhere[k].features, "kept": all(|e| &e.kept), "last": all(|e| &e.last)})
+            })
+            .collect();
+        if others > 0 {
+            row["elsewhere"] = elsewhere.into();
         }
         row
     }

@@ -25,6 +25,10 @@ pub struct Training {
     pub patience: usize,
     /// Whether all epochs are run and the last one is kept, whatever the held-out samples say.
     pub keep_last: bool,
+    /// What gives a held-out sample its class when epochs are compared.
+    pub readout: Readout,
+    /// How often in an epoch the held-out samples are asked, its end included; they only choose at the end.
+    pub probes: usize,
     /// Whether the decays are learnt.
     pub learn_decay: bool,
     /// Whether the thresholds are learnt.
@@ -37,6 +41,32 @@ pub struct Training {
     pub seed: u64,
     /// Use the threads of the current pool inside a batch; the result does not depend on it.
     pub parallel: bool,
+}
+
+/// What gives a sample its class.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Readout {
+    /// The most output spikes.
+    Spikes,
+    /// The largest sum of currents into the outputs.
+    Currents,
+}
+
+impl Readout {
+    /// The network whose class, by [`prediction`], is this readout's.
+    fn of(self, network: &Network) -> Cow<'_, Network> {
+        match self {
+            Readout::Spikes => Cow::Borrowed(network),
+            Readout::Currents => {
+                let mut network = network.clone();
+                if let Some(last) = network.layers.last_mut() {
+                    last.neuron = Neuron::Linear;
+                }
+                Cow::Owned(network)
+            }
+        }
+    }
 }
 
 /// The integer grids that training takes into account.
@@ -58,6 +88,8 @@ impl Default for Training {
             learning_rate: 5e-4,
             patience: 5,
             keep_last: false,
+            readout: Readout::Spikes,
+            probes: 1,
             learn_decay: true,
             learn_threshold: true,
             surrogate: Surrogate::Arctan,
@@ -79,7 +111,7 @@ pub struct Epoch {
     pub train_spikes: f64,
     /// Share of held-out samples classified rightly after the epoch.
     pub test_accuracy: f64,
-    /// Spikes of all layers per held-out sample after the epoch.
+    /// Spikes of all layers per held-out sample after the epoch; of hidden layers where currents are the readout.
     pub test_spikes: f64,
 }
 
@@ -90,8 +122,12 @@ pub struct Fitted {
     pub best: Network,
     /// The epoch that is kept, from 0.
     pub best_epoch: usize,
+    /// The network of the last epoch, in float.
+    pub last: Network,
     /// Every epoch.
     pub epochs: Vec<Epoch>,
+    /// Held-out accuracy against the epochs since the start, at every probe.
+    pub probes: Vec<(f64, f64)>,
 }
 
 impl Fitted {
@@ -104,6 +140,16 @@ impl Fitted {
     pub fn epoch_of_ninety_percent(&self) -> Option<usize> {
         let best = self.best_numbers()?.test_accuracy;
         self.epochs.iter().position(|epoch| epoch.test_accuracy >= 0.9 * best)
+    }
+
+    /// Epochs from the start until 90 % of the held-out accuracy of the epoch that is kept, on a straight line
+    /// between probes.
+    pub fn epochs_to_ninety_percent(&self) -> Option<f64> {
+        let wanted = 0.9 * self.best_numbers()?.test_accuracy;
+        let k = self.probes.iter().position(|(_, accuracy)| *accuracy >= wanted)?;
+        let (at, accuracy) = self.probes[k];
+        let Some((before, lower)) = k.checked_sub(1).map(|k| self.probes[k]) else { return Some(at) };
+        Some(before + (at - before) * (wanted - lower) / (accuracy - lower))
     }
 }
 
@@ -380,21 +426,35 @@ pub fn fit<'a>(
 ) -> Fitted {
     let mut trainer = Trainer::new(network, training);
     let mut random = Xoshiro256PlusPlus::seed_from_u64(training.seed);
-    let mut fitted = Fitted { best: trainer.network().clone(), best_epoch: 0, epochs: Vec::new() };
+    let mut fitted = Fitted {
+        best: trainer.network().clone(),
+        best_epoch: 0,
+        last: trainer.network().clone(),
+        epochs: Vec::new(),
+        probes: Vec::new(),
+    };
+    let held_out = |network: &Network| evaluate(&training.readout.of(network), test, None, training.parallel);
     let mut best = -1.0;
     for e in 0..training.epochs {
         let samples = train(e);
         let mut order: Vec<u32> = (0..samples.len() as u32).collect();
         shuffle(&mut order, &mut random);
         let (mut total, mut seen) = (BatchResult::default(), 0usize);
-        for chosen in order.chunks_exact(training.batch.max(1)) {
+        let batches = order.chunks_exact(training.batch.max(1));
+        let (all, probes) = (batches.len(), training.probes.max(1));
+        for (k, chosen) in (1..).zip(batches) {
             let result = trainer.step(&samples, chosen);
             total.loss += result.loss;
             total.correct += result.correct;
             total.spikes += result.spikes;
             seen += chosen.len();
+            if k < all && k * probes / all > (k - 1) * probes / all {
+                let accuracy = held_out(trainer.forward_network()).accuracy();
+                fitted.probes.push((e as f64 + k as f64 / all as f64, accuracy));
+            }
         }
-        let held_out = evaluate(trainer.forward_network(), test, None, training.parallel);
+        let held_out = held_out(trainer.forward_network());
+        fitted.probes.push(((e + 1) as f64, held_out.accuracy()));
         let seen = seen.max(1) as f64;
         let epoch = Epoch {
             train_loss: total.loss / seen,
@@ -413,6 +473,7 @@ pub fn fit<'a>(
             break;
         }
     }
+    fitted.last.clone_from(trainer.network());
     fitted
 }
 

@@ -256,6 +256,68 @@ fn without_selection_the_last_epoch_is_kept_and_none_is_left_out() {
 }
 
 #[test]
+fn probes_change_nothing_and_time_learning_inside_an_epoch() {
+    let samples = random_samples(64, 3, 5, 3, 21);
+    let run = |probes: usize| {
+        let training = Training { epochs: 4, batch: 8, patience: 9, probes, ..Training::default() };
+        let network = Network::spiking(&[5, 16, 3], 0.9, 0.5, 3);
+        fit(network, &training, |_| Cow::Borrowed(&samples), &samples, |_, _| {})
+    };
+    let (once, often) = (run(1), run(4));
+    assert_eq!((&once.epochs, &once.last), (&often.epochs, &often.last));
+    let times: Vec<f64> = often.probes.iter().map(|p| p.0).collect();
+    assert_eq!(times, (1..=16).map(|k| f64::from(k) / 4.0).collect::<Vec<_>>());
+    assert!(once.probes.iter().eq(often.probes.iter().skip(3).step_by(4)));
+
+    let mut fitted = once;
+    fitted.best_epoch = 0;
+    fitted.epochs[0].test_accuracy = 1.0;
+    fitted.probes = vec![(0.5, 0.4), (1.0, 0.8), (1.5, 1.0)];
+    assert!((fitted.epochs_to_ninety_percent().unwrap() - 1.25).abs() < 1e-9);
+    fitted.probes = vec![(0.5, 0.95)];
+    assert_eq!(fitted.epochs_to_ninety_percent(), Some(0.5));
+}
+
+#[test]
+fn epochs_can_be_compared_by_the_currents_into_the_outputs() {
+    let samples = random_samples(64, 3, 5, 3, 21);
+    let run = |readout: Readout, seed: u64| {
+        let training = Training { epochs: 1, readout, ..Training::default() };
+        let network = Network::spiking(&[5, 16, 3], 0.9, 0.5, seed);
+        fit(network, &training, |_| Cow::Borrowed(&samples), &samples, |_, _| {})
+    };
+    let mut differ = 0;
+    for seed in 1..=6 {
+        let (spikes, currents) = (run(Readout::Spikes, seed), run(Readout::Currents, seed));
+        assert_eq!(spikes.last, currents.last, "the readout trains nothing");
+
+        let (mut tape, all) = (Tape::default(), (0..64).collect::<Vec<u32>>());
+        forward(&currents.last, &samples, &all, None, false, &mut tape);
+        let Neuron::Lif { decay, threshold } = currents.last.layers[1].neuron else {
+            panic!("a spiking network")
+        };
+        let mut correct = 0;
+        for (sample, label) in samples.labels().iter().enumerate() {
+            // U[t] = decay * U[t-1] + I[t] - threshold * S[t-1], solved for I
+            let mut sums = [0.0f32; 3];
+            for t in 0..3 {
+                let now = tape.membranes(1, sample, t);
+                sums.iter_mut().zip(now).for_each(|(sum, u)| *sum += u);
+                if t < 2 {
+                    sums.iter_mut().zip(now).for_each(|(sum, u)| *sum -= decay * u);
+                    tape.outputs(1, sample, t).iter().for_each(|s| sums[s.index as usize] += threshold);
+                }
+            }
+            let best = (0..3).max_by(|a, b| sums[*a].total_cmp(&sums[*b]));
+            correct += usize::from(best == Some(usize::from(*label)));
+        }
+        assert_eq!(currents.epochs[0].test_accuracy, correct as f64 / 64.0);
+        differ += usize::from(currents.epochs[0].test_accuracy != spikes.epochs[0].test_accuracy);
+    }
+    assert!(differ > 0);
+}
+
+#[test]
 fn spikes_are_the_neurons_above_the_threshold_in_ascending_order() {
     for neurons in [1, 7, 63, 64, 65, 130] {
         let network = Network::spiking(&[9, neurons], 0.8, 0.4, 11);
