@@ -63,7 +63,7 @@ class Counting(Net):
             y = x[t]
             for k, (dense, lif) in enumerate(zip(self.dense, self.lif)):
                 y, states[k] = lif(dense(y), states[k])
-                spikes += float(y.sum())
+                spikes += y.sum().item()
             counts = counts + y
         return counts, spikes
 
@@ -71,7 +71,7 @@ class Counting(Net):
 def accuracy(net, spikes, labels):
     with torch.no_grad():
         counts, total = net.run(spikes)
-    return 100 * float((counts.argmax(1) == labels).float().mean()), total / len(labels)
+    return 100 * (counts.argmax(1) == labels).float().mean().item(), total / len(labels)
 
 
 def train(seed, data):
@@ -103,7 +103,7 @@ def train(seed, data):
             "accuracy_ten_draws": float(np.mean(again)),
             "deviation_of_draws": float(np.std(again, ddof=1)),
             "spikes": spikes,
-            "loss": float(total),
+            "loss": total.item(),
         }
         print(seed, {k: round(v, 2) for k, v in row.items()}, file=sys.stderr, flush=True)
         epochs.append(row)
@@ -111,7 +111,7 @@ def train(seed, data):
             best, kept = found, epoch
         elif epoch - kept >= PATIENCE:
             break
-    neurons = [(float(lif.beta), float(lif.threshold)) for lif in net.lif]
+    neurons = [(lif.beta.item(), lif.threshold.item()) for lif in net.lif]
     return {
         "seed": seed,
         "best_epoch": kept,
