@@ -7,8 +7,8 @@
 The networks of the study are trained on an embedding that was fitted on training images and stopped by test images that the same
 embedding transforms. Its table of spikes in time is then taken under an embedding that is fitted afresh on the test images, whose
 seven axes have nothing to do with the seven that the networks know. OUT becomes a data folder with the training and test features of
-DATA, or with `--refit` with those of an embedding fitted anew on 10,000 of the training images; `alone-SEED.npy` are test images
-embedded by themselves, one file per random state. Features are divided by the largest magnitude of their batch, 128 samples in
+DATA, or with `--refit` with those of an embedding fitted on 10,000 other training images, drawn with this seed, as the study draws
+them anew for each of its networks; `alone-SEED.npy` are test images embedded by themselves, one file per random state. Features are divided by the largest magnitude of their batch, 128 samples in
 training and 256 for the table, as the study's encoder does.
 """
 import gzip
@@ -50,9 +50,9 @@ def main(data, out, *rest):
         shutil.copy(os.path.join(known, index), os.path.join(folder, index))
         train, held_out = (np.load(os.path.join(known, name)) for name in ("train12k.npy", "test.npy"))
     else:
-        rows = np.load(os.path.join(known, index))[:10_000]
+        rows = np.random.default_rng(refit).permutation(60_000)[:10_000]
         np.save(os.path.join(folder, index), rows)
-        learnt = umap.UMAP(n_components=7, random_state=refit).fit(pixels(data, "train")[rows])
+        learnt = umap.UMAP(n_components=7, random_state=42).fit(pixels(data, "train")[rows])
         train, held_out = learnt.embedding_, learnt.transform(test)
     np.save(os.path.join(folder, "train12k.npy"), divided(train, 128))
     np.save(os.path.join(folder, "test.npy"), divided(held_out, 128))

@@ -152,6 +152,7 @@ fn keys_of_a_landscape_that_make_no_sense_are_refused_with_the_key() {
         ("flips=[1.5]", "flips"),
         ("training.learning_rate=0.0", "training.learning_rate"),
         ("local.rates=[]", "local.rates"),
+        ("counted=[\"none.npy\"]", "none.npy"),
     ] {
         let output = synop(&["run", file, "--set", set]).output().unwrap();
         let text = String::from_utf8_lossy(&output.stderr).into_owned();
