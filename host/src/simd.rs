@@ -54,7 +54,7 @@ impl Native {
         let mut levels = vec![Level::Portable];
         #[cfg(target_arch = "x86_64")]
         {
-            if is_x86_feature_detected!("avx2") {
+            if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("popcnt") {
                 levels.push(Level::Avx2);
                 if ["avx512f", "avx512bw", "avx512vl", "avx512dq"].iter().all(|f| match *f {
                     "avx512f" => is_x86_feature_detected!("avx512f"),
@@ -627,6 +627,9 @@ mod x86 {
         let stride = _mm512_set1_epi64(matrix.stride as i64);
         let base = _mm512_set1_epi64(matrix.bytes.as_ptr() as i64);
         let (mut last, mut other) = (zero, 0);
+        // In this loop, as a loop of its own costs more by guessing its end wrongly than by its work.
+        let (mut found, counted) = (zero, _mm512_set1_epi32(counts.len().min(i32::MAX as usize) as i32));
+        let low = _mm512_set1_epi64(u32::MAX.into());
         for (events, rows) in events.chunks(16).zip(room.as_chunks_mut::<16>().0) {
             let some = lanes(events.len());
             // Words of two vectors: two per event.
@@ -641,6 +644,12 @@ mod x86 {
                 let payload = _mm512_permutex2var_epi32(a, payloads, b);
                 other |= _mm512_mask_cmpneq_epi32_mask(some, payload, one);
                 last = _mm512_max_epu32(last, row);
+                if COUNTS {
+                    let there = _mm512_mask_cmplt_epu32_mask(some, row, counted);
+                    let count = _mm512_mask_i32gather_epi32::<4>(zero, there, row, counts.as_ptr().cast());
+                    let pair = _mm512_add_epi64(_mm512_and_si512(count, low), _mm512_srli_epi64::<32>(count));
+                    found = _mm512_add_epi64(found, pair);
+                }
                 let places = |row: __m256i| {
                     _mm512_add_epi64(_mm512_mullo_epi64(_mm512_cvtepu32_epi64(row), stride), base)
                 };
@@ -652,35 +661,10 @@ mod x86 {
         let last = _mm512_reduce_max_epu32(last) as usize;
         let end = (last + 1).checked_mul(matrix.stride);
         let fit = need <= matrix.stride && end.is_some_and(|end| end <= matrix.bytes.len());
-        let total = match COUNTS {
-            // SAFETY: the largest row is below the number of counts.
-            true if last < counts.len() => unsafe { sum_of(counts, events) },
-            true => store::tally(counts, events),
-            false => 0,
-        };
+        let total = if COUNTS { _mm512_reduce_add_epi64(found) as u64 } else { 0 };
         // SAFETY: places were written for every event.
         let rows = unsafe { std::slice::from_raw_parts(room.as_ptr().cast(), events.len().min(ADDED)) };
         ((other == 0 && fit).then_some(rows), total)
-    }
-
-    /// Sums `counts` of the rows of at most [`ADDED`] events. Out of line and compiled for any processor: a compiler that
-    /// may gather does, which takes three times as long.
-    ///
-    /// # Safety
-    /// There is a count for every row.
-    #[inline(never)]
-    unsafe fn sum_of(counts: &[u32], events: &[Event]) -> u64 {
-        // SAFETY: as said above.
-        let of = |e: &Event| u64::from(unsafe { *counts.get_unchecked(e[0] as usize) });
-        let (fours, rest) = events.as_chunks::<4>();
-        let mut sums = [0; 4];
-        for [a, b, c, d] in fours {
-            sums[0] += of(a);
-            sums[1] += of(b);
-            sums[2] += of(c);
-            sums[3] += of(d);
-        }
-        rest.iter().map(of).sum::<u64>() + sums.iter().sum::<u64>()
     }
 
     /// Adds rows of 8-bit weights: full adders count how often each bit is set, and in the end a count has the value of
@@ -1195,7 +1179,8 @@ mod x86 {
         let mut sent = 0;
         for (b, word) in spikes.iter().enumerate().filter(|(_, word)| **word != 0) {
             let at = b * BLOCK;
-            if counts.len() < at + BLOCK || events.len() < sent + BLOCK {
+            // One spike alone, as in sparse activity, is not worth the vectors.
+            if word.is_power_of_two() || counts.len() < at + BLOCK || events.len() < sent + BLOCK {
                 let mut alone = [0; RUN];
                 alone[b] = *word;
                 sent += store::send(&alone, first, counts, &mut events[sent..]);
@@ -1231,18 +1216,17 @@ mod x86 {
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
     fn all_below_512(targets: &[u16], n: usize) -> bool {
         let Ok(n) = u16::try_from(n) else { return true };
-        let limit = _mm512_set1_epi16(n as i16);
         let (whole, rest) = targets.as_chunks::<32>();
-        let mut beyond = 0;
+        let mut most = _mm512_setzero_si512();
         for t in whole {
             // SAFETY: 32 targets are 64 bytes.
             let t = unsafe { _mm512_loadu_si512(t.as_ptr().cast()) };
-            beyond |= _mm512_cmpge_epu16_mask(t, limit);
+            most = _mm512_max_epu16(most, t);
         }
         let lanes = (1u32 << rest.len()) - 1;
         // SAFETY: the mask ends at the end of the targets.
         let t = unsafe { _mm512_maskz_loadu_epi16(lanes, rest.as_ptr().cast()) };
-        beyond | _mm512_mask_cmpge_epu16_mask(lanes, t, limit) == 0
+        _mm512_cmpge_epu16_mask(_mm512_max_epu16(most, t), _mm512_set1_epi16(n as i16)) == 0
     }
 
     /// Synapses between two fetched lines; they take 32 or 48 bytes themselves.
@@ -1339,8 +1323,17 @@ mod x86 {
     }
 
     /// 16 neurons at a time: `neuron::update`, operation by operation.
-    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,popcnt")]
     pub(super) unsafe fn lif_run_512(params: &Params<'_>, state: State<'_>, out: &mut RunOutcome) -> u32 {
+        // SAFETY: the caller has the features.
+        let saturated = unsafe { lif_blocks_512(params, state, out) };
+        out.awake = out.moved.iter().map(|moved| moved.count_ones()).sum();
+        saturated
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
+    unsafe fn lif_blocks_512(params: &Params<'_>, state: State<'_>, out: &mut RunOutcome) -> u32 {
         let p = params.piece;
         if p.flags & UNUSUAL != 0 || p.grain > 1 || p.reset == Reset::SubtractAgain {
             return Portable.lif_run(params, state, out);
@@ -1581,6 +1574,9 @@ mod x86 {
             thresholds: common(&params.threshold),
             biases: common(&params.bias),
             decays: common(&params.decay),
+            twice: _mm512_slli_epi32::<1>(common(&params.decay)),
+            leaks: params.decay.common as u32 >> 31 == 0,
+            range: _mm512_sub_epi32(_mm512_set1_epi32(p.v_max), _mm512_set1_epi32(p.v_min)),
             resets: common(&params.reset_value),
         };
         let mut saturated = _mm512_setzero_si512();
@@ -1619,6 +1615,13 @@ mod x86 {
         _mm512_reduce_add_epi32(saturated) as u32
     }
 
+    /// The upper halves of 64-bit lanes, as their lower halves.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
+    fn upper(x: __m512i) -> __m512i {
+        _mm512_castps_si512(_mm512_movehdup_ps(_mm512_castsi512_ps(x)))
+    }
+
     /// What stays the same while a run of neurons updates. Pointers and parameters have an element for every neuron; where
     /// not `RESTS` there is no refractory state, and where not `EACH` one value of each parameter serves all.
     struct LifLoop<'p, const RESTS: bool, const EACH: bool, const RESET: u8> {
@@ -1637,6 +1640,11 @@ mod x86 {
         thresholds: __m512i,
         biases: __m512i,
         decays: __m512i,
+        /// Twice the common decay: the upper half of a product with it is the product shifted by 31. It fits where
+        /// something `leaks`.
+        twice: __m512i,
+        leaks: bool,
+        range: __m512i,
         resets: __m512i,
     }
 
@@ -1692,26 +1700,37 @@ mod x86 {
             }
             // |v| · decay / 2^31 in even and odd lanes, then the sign again.
             let magnitude = _mm512_abs_epi32(start);
-            let even = _mm512_srli_epi64::<31>(_mm512_mul_epu32(magnitude, decay));
-            let odd = _mm512_mul_epu32(_mm512_srli_epi64::<32>(magnitude), _mm512_srli_epi64::<32>(decay));
-            let kept = _mm512_mask_mov_epi32(even, 0xaaaa, _mm512_slli_epi64::<1>(odd));
+            let kept = if !EACH && self.leaks {
+                let even = _mm512_castsi512_ps(_mm512_mul_epu32(magnitude, self.twice));
+                let odd = _mm512_castsi512_ps(_mm512_mul_epu32(upper(magnitude), self.twice));
+                _mm512_castps_si512(_mm512_mask_movehdup_ps(odd, 0x5555, even))
+            } else {
+                let even = _mm512_srli_epi64::<31>(_mm512_mul_epu32(magnitude, decay));
+                let odd = _mm512_mul_epu32(upper(magnitude), upper(decay));
+                _mm512_mask_mov_epi32(even, 0xaaaa, _mm512_slli_epi64::<1>(odd))
+            };
             let kept = _mm512_mask_sub_epi32(kept, _mm512_movepi32_mask(start), zero, kept);
             let mut full = _mm512_add_epi32(_mm512_add_epi32(kept, _mm512_sllv_epi32(x, self.shift)), bias);
             if self.reset == Reset::SubtractNext {
                 full = _mm512_mask_sub_epi32(full, _mm512_cmpgt_epi32_mask(start, limit), full, threshold);
             }
-            let next = _mm512_min_epi32(_mm512_max_epi32(full, self.low), self.high);
-            let resting = if RESTS { _mm512_test_epi32_mask(left, left) } else { 0 };
-            let clamped = _mm512_cmpneq_epi32_mask(next, full);
-            if clamped != 0 {
+            // Comparisons under a mask: a mask that is computed with others goes through general registers.
+            let active = if RESTS { _mm512_cmple_epi32_mask(left, zero) } else { __mmask16::MAX };
+            let mut next = full;
+            let beyond = _mm512_cmpgt_epu32_mask(_mm512_sub_epi32(full, self.low), self.range);
+            if beyond != 0 {
+                next = _mm512_min_epi32(_mm512_max_epi32(full, self.low), self.high);
                 let wanted = if self.clamps { _mm512_cmplt_epi32_mask(full, self.low) } else { 0 };
-                let counted = clamped & !wanted & !resting & lanes;
+                let counted = beyond & !wanted & active & lanes;
                 *saturated = _mm512_mask_add_epi32(*saturated, counted, *saturated, one);
             }
-            let next = if RESTS { _mm512_mask_mov_epi32(next, resting, start) } else { next };
-            let above = _mm512_cmpgt_epi32_mask(next, limit);
-            let fires = if FULL { above } else { above & lanes };
-            let fires = if RESTS { fires & !resting } else { fires };
+            let next = if RESTS { _mm512_mask_mov_epi32(start, active, next) } else { next };
+            let able = if FULL { active } else { active & lanes };
+            let fires = if !RESTS && FULL {
+                _mm512_cmpgt_epi32_mask(next, limit)
+            } else {
+                _mm512_mask_cmpgt_epi32_mask(able, next, limit)
+            };
             let after = match self.reset {
                 Reset::Value => _mm512_mask_mov_epi32(next, fires, reset),
                 Reset::Subtract => _mm512_mask_sub_epi32(next, fires, next, threshold),
@@ -1720,7 +1739,7 @@ mod x86 {
             // x | (before ^ after) | (left ^ now)
             let mut changed = _mm512_ternarylogic_epi32::<0xf6>(x, before, after);
             if RESTS {
-                let fewer = _mm512_mask_sub_epi32(left, resting, left, one);
+                let fewer = _mm512_max_epi32(_mm512_sub_epi32(left, one), zero);
                 let now = _mm512_mask_mov_epi32(fewer, fires, self.rest);
                 changed = _mm512_ternarylogic_epi32::<0xf6>(changed, left, now);
                 store(self.refractory, now);
@@ -1728,7 +1747,9 @@ mod x86 {
             store(self.v, after);
             store(self.sum, zero);
             let changed = _mm512_test_epi32_mask(changed, changed);
-            (if FULL { changed } else { changed & lanes } | fires, fires)
+            // Who fires has a rest to begin, and so has changed.
+            let changed = if RESTS { changed } else { changed | fires };
+            (if FULL { changed } else { changed & lanes }, fires)
         }
     }
 

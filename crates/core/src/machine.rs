@@ -763,10 +763,8 @@ impl<'a> Machine<'a> {
             else {
                 break;
             };
-            for (a, moved) in active.iter_mut().zip(outcome.moved) {
-                *a = moved;
-                now_awake += moved.count_ones();
-            }
+            active.iter_mut().zip(outcome.moved).for_each(|(a, moved)| *a = moved);
+            now_awake += outcome.awake;
             let counts = split.spikes.get_mut(range.clone()).unwrap_or_default();
             let sent = kernels.send(&outcome.spikes, range.start as i32, counts, ring.rest());
             ring.count += sent;
@@ -830,7 +828,9 @@ impl<'a> Machine<'a> {
             add(row, Count::Spikes, fired);
             add(row, Count::Packets, packets);
             add(row, Count::StateSaturations, saturated);
-            add(row, Count::Touched, touches);
+            if touched_first.is_some() {
+                add(row, Count::Touched, touches);
+            }
         }
     }
 
@@ -1212,7 +1212,9 @@ impl Bank<'_, '_> {
             add(row, Count::StoredEvents, stored);
             add(row, Count::EffectiveEvents, acs + macs);
             add(row, Count::Accumulates, acs);
-            add(row, Count::MultiplyAccumulates, macs);
+            if macs != 0 {
+                add(row, Count::MultiplyAccumulates, macs);
+            }
             add(row, Count::Rows, events.len() as u64);
             add(row, Count::SynapseBytes, events.len() as u64 * if one { 0 } else { port.stride.into() });
         }

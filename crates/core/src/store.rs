@@ -235,6 +235,7 @@ pub trait Kernels {
             }
             let outcome = self.lif(&params.block(b), state.block(b), &mut [0; BLOCK]);
             (*moved, *spikes) = (outcome.moved, outcome.spikes);
+            out.awake += outcome.moved.count_ones();
             saturated += outcome.saturated;
         }
         saturated
@@ -298,6 +299,8 @@ pub struct RunOutcome {
     pub moved: [u64; RUN],
     /// Neurons that spiked.
     pub spikes: [u64; RUN],
+    /// How many moved.
+    pub awake: u32,
 }
 
 /// The reference loops.
