@@ -18,7 +18,9 @@ mod pulses;
 use synop_core::crossbar::{Pulsed, Pulsing};
 use synop_core::neuron::{BLOCK, Outcome, Params, State};
 use synop_core::plasticity::{self, SampleBits, TILE, TileChange, TileTally};
-use synop_core::store::{self, Event, Kernels, Lanes, Loop, Matrix, Portable, RUN, RunOutcome, SparseRow};
+use synop_core::store::{
+    self, Event, Kernels, Lanes, Loop, Matrix, Portable, RUN, RunOutcome, SparseRow, SparseRows, SparseRun,
+};
 
 /// What the processor can do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -99,6 +101,8 @@ pub fn add_bit_rows(level: Level, sums: &mut [i16], rows: &[u32], weight: i16) {
 }
 
 impl Kernels for Native {
+    const RUNS: &[u32] = &[8, 0];
+
     #[inline]
     fn dense(&self, sums: &mut [i32], matrix: Matrix<'_>, events: &[Event]) {
         match self.level {
@@ -147,6 +151,24 @@ impl Kernels for Native {
             #[cfg(target_arch = "x86_64")]
             Level::Avx2 => unsafe { x86::sparse_2(sums, row, payload, next) },
             _ => store::sparse(sums, row, payload),
+        }
+    }
+
+    #[inline]
+    fn sparse_run(
+        &self,
+        sums: &mut [i32],
+        rows: &SparseRows<'_>,
+        place: (u32, u32),
+        one: Option<i32>,
+        events: &[Event],
+        changes: bool,
+    ) -> SparseRun {
+        match self.level {
+            // SAFETY: the level says that the processor has the features.
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx512 => unsafe { x86::sparse_run_512(sums, rows, place, one, events, changes) },
+            _ => SparseRun::default(),
         }
     }
 
@@ -246,7 +268,8 @@ mod x86 {
     use super::*;
     use std::arch::x86_64::*;
     use std::mem::MaybeUninit;
-    use synop_core::image::{CurrentOrder, Reset, flag};
+    use synop_core::image::{CurrentOrder, Reset, Segment, flag};
+    use synop_core::machine::{AHEAD, AHEAD_OF_ROWS, AHEAD_OF_SEGMENTS, AHEAD_OF_SHORT, SHORT};
     use synop_core::neuron::Value;
 
     /// As [`synop_core::plasticity::change_tile`]: one lane per synapse, and a mask per count.
@@ -1157,7 +1180,194 @@ mod x86 {
 
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
     pub(super) unsafe fn sparse_512(sums: &mut [i32], row: SparseRow<'_>, payload: i32, next: &[u8]) {
-        scatter(sums, row, payload, next, all_below_512(row.targets, sums.len()));
+        match row.bits {
+            8 => weighted_512(sums, row.targets, row.weights, payload, next),
+            0 => scatter_512::<ONE>(sums, row.targets, &[], row.weight.wrapping_mul(payload), next),
+            _ => store::sparse(sums, row, payload),
+        }
+    }
+
+    /// Rows of 8-bit weights, or of `one` weight.
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
+    pub(super) unsafe fn sparse_run_512(
+        sums: &mut [i32],
+        rows: &SparseRows<'_>,
+        (nth, port): (u32, u32),
+        one: Option<i32>,
+        events: &[Event],
+        changes: bool,
+    ) -> SparseRun {
+        let mut run = SparseRun::default();
+        // What a row needs fetched before it is read: its place, the record of its segment, the first lines.
+        let ahead = |k: usize| match events.get(k) {
+            Some(e) => Some((e[0] as u32, nth)),
+            // The first rows of the next round.
+            None => events.get(k - events.len()).map(|e| (e[0] as u32, nth + 1)),
+        };
+        let near = |row: Option<(u32, u32)>| {
+            let (i, nth) = row?;
+            synapses_of(rows, &segment_of(rows, i, nth)?.1?, one.is_none())
+        };
+        for (k, &[i, payload]) in events.iter().enumerate() {
+            let Some((segments, segment)) = segment_of(rows, i as u32, nth) else { break };
+            if let Some(segment) = segment {
+                if segment.port != port {
+                    break;
+                }
+                let Some(halves) = synapses_of(rows, &segment, one.is_none()) else { break };
+                let (targets, weights) = halves.split_at(segment.len as usize);
+                if let Some((i, _)) = ahead(k + AHEAD_OF_ROWS)
+                    && let Some(place) = rows.index.get(i as usize..i as usize + 1)
+                {
+                    prefetch(bytemuck::cast_slice(place));
+                }
+                if let Some((i, nth)) = ahead(k + AHEAD_OF_SEGMENTS)
+                    && let Some(first) = rows.index.get(i as usize)
+                    && let Some(record) = rows.segments.get((first.wrapping_add(nth)) as usize)
+                {
+                    prefetch(bytemuck::cast_slice(record));
+                }
+                let far = if segment.len < SHORT { AHEAD_OF_SHORT } else { AHEAD };
+                let next = bytemuck::cast_slice(near(ahead(k + far)).unwrap_or(&[]));
+                match one {
+                    Some(weight) => {
+                        scatter_512::<ONE>(sums, targets, &[], weight.wrapping_mul(payload), next)
+                    }
+                    None => weighted_512(sums, targets, bytemuck::cast_slice(weights), payload, next),
+                }
+                run.rows += 1;
+                run.stored = run.stored.wrapping_add(segment.len);
+                let unit = changes || payload.unsigned_abs() == 1;
+                let count = if unit { &mut run.accumulates } else { &mut run.multiplies };
+                *count = count.wrapping_add(segment.extra);
+            }
+            run.most = run.most.max(segments);
+            run.events = k + 1;
+        }
+        run
+    }
+
+    /// Number of segments of row `i`, and segment `nth` if it has as many; nothing where there is no such row.
+    #[inline(always)]
+    fn segment_of(rows: &SparseRows<'_>, i: u32, nth: u32) -> Option<(u32, Option<Segment>)> {
+        let &[first, end] = rows.index.get(i as usize..)?.first_chunk()?;
+        let segments = end.wrapping_sub(first);
+        if nth >= segments {
+            return Some((segments, None));
+        }
+        rows.segments.get(first.wrapping_add(nth) as usize).map(|s| (segments, Some(Segment::of(s))))
+    }
+
+    /// The targets of a segment, and behind them its weights of 8 bits where it is `weighted`, in units of two bytes.
+    #[inline(always)]
+    fn synapses_of<'a>(rows: &SparseRows<'a>, segment: &Segment, weighted: bool) -> Option<&'a [u16]> {
+        let (at, len) = ((segment.offset as usize).wrapping_mul(2), segment.len as usize);
+        let weights = if weighted { len.div_ceil(2) } else { 0 };
+        rows.halves.get(at..at.wrapping_add(len + weights))
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
+    fn weighted_512(sums: &mut [i32], targets: &[u16], weights: &[u8], payload: i32, next: &[u8]) {
+        match payload {
+            1 => scatter_512::<ADDED_ONCE>(sums, targets, weights, 1, next),
+            _ => scatter_512::<TIMES>(sums, targets, weights, payload, next),
+        }
+    }
+
+    /// How [`scatter_512`] adds: one value, weights, or weights times a value.
+    const ONE: u8 = 0;
+    const ADDED_ONCE: u8 = 1;
+    const TIMES: u8 = 2;
+
+    /// Adds a row, sixteen synapses at a time, and has the lines of `next` fetched meanwhile. Loops are few here: a row is
+    /// short, and a processor guesses wrongly where each of them ends.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
+    fn scatter_512<const HOW: u8>(sums: &mut [i32], targets: &[u16], weights: &[u8], by: i32, next: &[u8]) {
+        let singly = |sums: &mut [i32], from: usize| {
+            let bits = if HOW == ONE { 0 } else { 8 };
+            let row = SparseRow {
+                targets: &targets[from..],
+                weights: weights.get(from..).unwrap_or(&[]),
+                bits,
+                weight: by,
+            };
+            store::sparse(sums, row, if HOW == ONE { 1 } else { by });
+        };
+        let n = targets.len();
+        if sums.len() < STRIDE || HOW != ONE && weights.len() < n {
+            return singly(sums, 0);
+        }
+        let last = _mm256_set1_epi16(sums.len().min(1 << 16).wrapping_sub(1) as i16);
+        let sums_at = sums.as_mut_ptr();
+        // Nothing but `next`, or this row: a prefetch of an address that is not mapped keeps the processor busy for long.
+        let next = if next.is_empty() { bytemuck::cast_slice(targets) } else { next };
+        let mut line = next.as_ptr().wrapping_sub(next.as_ptr() as usize % 64);
+        let end = next.as_ptr().wrapping_add(next.len());
+        let mut fetch = || {
+            _mm_prefetch::<_MM_HINT_T0>(line.cast());
+            let after = line.wrapping_add(64);
+            line = if after < end { after } else { line };
+            after < end
+        };
+        // Sixteen synapses whose targets have been compared with the number of sums.
+        let add = |targets: &[u16; STRIDE], weights: &[u8; STRIDE]| {
+            for (t, w) in targets.iter().zip(weights) {
+                let weight = match HOW {
+                    ONE => by,
+                    ADDED_ONCE => i32::from(*w as i8),
+                    _ => i32::from(*w as i8).wrapping_mul(by),
+                };
+                // SAFETY: as said above.
+                unsafe {
+                    let s = sums_at.add(usize::from(*t));
+                    *s = (*s).wrapping_add(weight);
+                }
+            }
+        };
+        let (parts, rest) = targets.as_chunks::<STRIDE>();
+        let weight_parts = weights.as_chunks::<STRIDE>().0;
+        for (p, part) in parts.iter().enumerate() {
+            // A line has 32 targets, or 21 with their weights.
+            if HOW != ONE || p % 2 == 0 {
+                fetch();
+            }
+            // SAFETY: sixteen targets are 32 bytes.
+            let t = unsafe { _mm256_loadu_si256(part.as_ptr().cast()) };
+            if _mm256_cmpgt_epu16_mask(t, last) != 0 {
+                return singly(sums, p * STRIDE);
+            }
+            let part = std::hint::black_box(part);
+            match HOW {
+                ONE => add(part, &[0; STRIDE]),
+                // SAFETY: there is a weight for every target.
+                _ => add(part, unsafe { weight_parts.get_unchecked(p) }),
+            }
+        }
+        if !rest.is_empty() {
+            // The others add nothing, each to a sum of its own.
+            let lanes = (1 << rest.len()) - 1;
+            let (mut t, mut w) = ([0; STRIDE], [0; STRIDE]);
+            let own = _mm256_setr_epi16(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+            // SAFETY: the masks end at the end of the row; sixteen targets and weights have 32 and 16 bytes.
+            unsafe {
+                let targets = _mm256_mask_loadu_epi16(own, lanes, rest.as_ptr().cast());
+                if _mm256_cmpgt_epu16_mask(targets, last) != 0 {
+                    return singly(sums, n - rest.len());
+                }
+                _mm256_storeu_si256(t.as_mut_ptr().cast(), targets);
+                if HOW != ONE {
+                    let weights = _mm_maskz_loadu_epi8(lanes, weights.as_ptr().add(n - rest.len()).cast());
+                    _mm_storeu_si128(w.as_mut_ptr().cast(), weights);
+                }
+            }
+            match HOW {
+                ONE => singly(sums, n - rest.len()),
+                _ => add(&t, &w),
+            }
+        }
+        while fetch() {}
     }
 
     #[target_feature(enable = "avx2")]
@@ -1209,24 +1419,6 @@ mod x86 {
             }
         }
         sent
-    }
-
-    /// Whether all targets are below `n`.
-    #[inline]
-    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
-    fn all_below_512(targets: &[u16], n: usize) -> bool {
-        let Ok(n) = u16::try_from(n) else { return true };
-        let (whole, rest) = targets.as_chunks::<32>();
-        let mut most = _mm512_setzero_si512();
-        for t in whole {
-            // SAFETY: 32 targets are 64 bytes.
-            let t = unsafe { _mm512_loadu_si512(t.as_ptr().cast()) };
-            most = _mm512_max_epu16(most, t);
-        }
-        let lanes = (1u32 << rest.len()) - 1;
-        // SAFETY: the mask ends at the end of the targets.
-        let t = unsafe { _mm512_maskz_loadu_epi16(lanes, rest.as_ptr().cast()) };
-        _mm512_cmpge_epu16_mask(_mm512_max_epu16(most, t), _mm512_set1_epi16(n as i16)) == 0
     }
 
     /// Synapses between two fetched lines; they take 32 or 48 bytes themselves.

@@ -1248,7 +1248,8 @@ impl Bank<'_, '_> {
                     && let Some(sums) = self.state.get_mut(t.sums..t.sums + t.count)
                 {
                     let rest = events.get(n..).unwrap_or(&[]);
-                    let run = kernels.sparse_run(sums, &rows, (nth, t.port), rest, changes);
+                    let one = (t.bits == 0).then_some(t.weight);
+                    let run = kernels.sparse_run(sums, &rows, (nth, t.port), one, rest, changes);
                     if run.events != 0 {
                         n += run.events;
                         most = most.max(run.most);
@@ -1271,7 +1272,7 @@ impl Bank<'_, '_> {
                 if fresh {
                     t.count::<K>(self.counters);
                     t = Target::of(image, self.run, seg.port);
-                    t.run = K::RUNS && only == NONE && t.rule == NONE && t.bits == 8;
+                    t.run = only == NONE && t.rule == NONE && K::RUNS.contains(&t.bits);
                 }
                 if t.sums == usize::MAX {
                     continue;
@@ -1358,13 +1359,16 @@ impl Bank<'_, '_> {
     }
 }
 
-/// Rows from one that is read to the one that is fetched meanwhile; where rows have few synapses, more of them.
-const AHEAD: usize = 2;
-const AHEAD_OF_SHORT: usize = 8;
-const SHORT: u32 = 128;
-/// Rows from one that is read to the one whose segments' records are fetched, and whose place is.
-const AHEAD_OF_SEGMENTS: usize = 12;
-const AHEAD_OF_ROWS: usize = 16;
+/// Rows from one that is read to the one that is fetched meanwhile.
+pub const AHEAD: usize = 2;
+/// The same where rows have fewer than [`SHORT`] synapses.
+pub const AHEAD_OF_SHORT: usize = 8;
+/// Synapses of a row that is not short.
+pub const SHORT: u32 = 128;
+/// Rows from one that is read to the one whose segments' records are fetched.
+pub const AHEAD_OF_SEGMENTS: usize = 12;
+/// Rows from one that is read to the one whose place is fetched.
+pub const AHEAD_OF_ROWS: usize = 16;
 /// Bytes of a row that are fetched a tick ahead: a processor goes on by itself.
 const FIRST_BYTES: usize = 512;
 
@@ -1488,8 +1492,8 @@ impl Target {
         self.acs += u64::from(run.accumulates);
         self.macs += u64::from(run.multiplies);
         self.rows += u64::from(run.rows);
-        // Two bytes of target and one of weight.
-        self.bytes += 3 * u64::from(run.stored);
+        // Two bytes of target, and one of weight where weights differ.
+        self.bytes += if self.bits == 0 { 2 } else { 3 } * u64::from(run.stored);
     }
 
     /// Adds what was read to the counters, once.

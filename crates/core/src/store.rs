@@ -159,8 +159,8 @@ pub trait Kernels {
     /// Whether the machine counts. A bench may switch it off to see what counting costs.
     const COUNTS: bool = true;
 
-    /// Whether [`Kernels::sparse_run`] takes anything.
-    const RUNS: bool = false;
+    /// Bits of the weights of rows that [`Kernels::sparse_run`] takes; 0: one weight for all.
+    const RUNS: &[u32] = &[];
 
     /// Adds a batch of dense rows: `sums[j] += payload · w[row][j]`.
     #[inline]
@@ -189,8 +189,8 @@ pub trait Kernels {
         sparse(sums, row, payload);
     }
 
-    /// Adds sparse rows of fixed 8-bit weights for as many of the first events as it likes: segment `nth` of each
-    /// row, as long as it belongs to `port`. Where `changes`, every payload counts as one that is only added. Rows that it
+    /// Adds sparse rows of fixed 8-bit weights, or of `one` weight, for as many of the first events as it likes: segment
+    /// `nth` of each row, as long as it belongs to `port`. Where `changes`, every payload counts as one that is only added. Rows that it
     /// leaves are read one by one by [`Kernels::sparse`].
     #[inline(always)]
     fn sparse_run(
@@ -198,10 +198,11 @@ pub trait Kernels {
         sums: &mut [i32],
         rows: &SparseRows<'_>,
         (nth, port): (u32, u32),
+        one: Option<i32>,
         events: &[Event],
         changes: bool,
     ) -> SparseRun {
-        let _ = (sums, rows, nth, port, events, changes);
+        let _ = (sums, rows, nth, port, one, events, changes);
         SparseRun::default()
     }
 
@@ -314,7 +315,7 @@ impl Kernels for Portable {}
 pub struct Scalar;
 
 impl Kernels for Scalar {
-    const RUNS: bool = true;
+    const RUNS: &[u32] = &[8];
 
     #[inline]
     fn dense(&self, sums: &mut [i32], matrix: Matrix<'_>, events: &[Event]) {
@@ -335,11 +336,12 @@ impl Kernels for Scalar {
         &self,
         sums: &mut [i32],
         rows: &SparseRows<'_>,
-        (nth, port): (u32, u32),
+        place: (u32, u32),
+        _: Option<i32>,
         events: &[Event],
         changes: bool,
     ) -> SparseRun {
-        sparse_run(sums, rows, (nth, port), events, changes)
+        sparse_run(sums, rows, place, events, changes)
     }
 
     #[inline]
@@ -354,6 +356,19 @@ pub struct Uncounted<K>(pub K);
 
 impl<K: Kernels> Kernels for Uncounted<K> {
     const COUNTS: bool = false;
+    const RUNS: &[u32] = K::RUNS;
+    #[inline]
+    fn sparse_run(
+        &self,
+        sums: &mut [i32],
+        rows: &SparseRows<'_>,
+        place: (u32, u32),
+        one: Option<i32>,
+        events: &[Event],
+        changes: bool,
+    ) -> SparseRun {
+        self.0.sparse_run(sums, rows, place, one, events, changes)
+    }
     #[inline]
     fn dense(&self, sums: &mut [i32], matrix: Matrix<'_>, events: &[Event]) {
         self.0.dense(sums, matrix, events);
@@ -700,7 +715,7 @@ mod tests {
             let start: std::vec::Vec<i32> = (0..columns).map(|i| draw(9000 + i) as i32 >> 8).collect();
             let (mut one, mut all) = (start.clone(), start);
             let nth = draw(50) % 2;
-            let run = Scalar.sparse_run(&mut all, &rows, (nth, 1), &events, false);
+            let run = Scalar.sparse_run(&mut all, &rows, (nth, 1), None, &events, false);
             let mut expected = SparseRun { events: run.events, ..SparseRun::default() };
             for &[i, payload] in &events[..run.events] {
                 assert_eq!(payload, events[0][1]);
