@@ -1966,7 +1966,7 @@ mod tests {
     use rand_xoshiro::Xoshiro256PlusPlus;
     use rand_xoshiro::rand_core::{RngCore, SeedableRng};
     use synop_core::LANES;
-    use synop_core::image::{CurrentOrder, Kind, Param, Piece, Reset, flag};
+    use synop_core::image::{CurrentOrder, Kind, Param, Piece, Reset, Segment, flag};
     use synop_core::neuron::Value;
 
     // Miri checks every access, thousands of times slower: fewer sizes and cases, the same loops.
@@ -2101,6 +2101,84 @@ mod tests {
         }
         let enough = TILES / 4;
         assert!(seen.saturated > enough && seen.rounded_to_zero > enough, "{seen:?}");
+    }
+
+    #[test]
+    fn every_level_runs_rows_as_one_by_one() {
+        let mut random = Xoshiro256PlusPlus::seed_from_u64(12);
+        for case in 0..200 {
+            let mut below = |n: u32| random.next_u32() % n;
+            let (neurons, sums) = (1 + below(20), [3, 16, 40, 1000, 1 << 16][case % 5]);
+            let one = (case % 3 == 0).then_some(-7);
+            // Now and then a target beyond the sums, which is ignored.
+            let reach = if case % 7 == 0 { sums + 9 } else { sums }.min(1 << 16);
+            let (mut index, mut segments, mut halves) = (vec![0], Vec::new(), Vec::new());
+            for _ in 0..neurons {
+                for _ in 0..below(3) {
+                    let len = below(70);
+                    let port = 1 + u32::from(below(9) == 0);
+                    segments.push([port | len << 16, (halves.len() / 2) as u32, below(len + 1)]);
+                    halves.extend((0..len).map(|_| below(reach) as u16));
+                    let weights = if one.is_some() { 0 } else { len.div_ceil(2) };
+                    halves.extend((0..weights).map(|_| below(1 << 16) as u16));
+                    halves.resize(halves.len().next_multiple_of(2), 0);
+                }
+                index.push(segments.len() as u32);
+            }
+            let rows = SparseRows { index: &index, segments: &segments, halves: &halves };
+            let events: Vec<Event> = (0..below(40))
+                .map(|_| [below(neurons) as i32, if below(4) == 0 { below(9) as i32 - 4 } else { 1 }])
+                .collect();
+            let nth = below(2);
+            let segment_of = |i: i32| {
+                let at = index[i as usize] + nth;
+                (at < index[i as usize + 1]).then(|| Segment::of(&segments[at as usize]))
+            };
+            for level in Native::levels() {
+                let native = Native::at(level).expect("listed");
+                let (mut found, mut expected) = (vec![5; sums as usize], vec![5; sums as usize]);
+                let mut done = 0;
+                while done < events.len() {
+                    let run = native.sparse_run(&mut found, &rows, (nth, 1), one, &events[done..], false);
+                    let mut told = SparseRun { events: run.events, most: run.most, ..SparseRun::default() };
+                    let longest = |e: &[Event]| {
+                        e.iter().map(|e| index[e[0] as usize + 1] - index[e[0] as usize]).max().unwrap_or(0)
+                    };
+                    assert!(run.most >= longest(&events[done..done + run.events]), "{level:?}");
+                    for &[i, payload] in &events[done..done + run.events] {
+                        let Some(s) = segment_of(i) else { continue };
+                        assert_eq!(s.port, 1, "{level:?}");
+                        let (at, len) = (s.offset as usize * 2, s.len as usize);
+                        let bits = if one.is_some() { 0 } else { 8 };
+                        let weights = match one {
+                            Some(_) => &[][..],
+                            None => bytemuck::cast_slice(&halves[at + len..at + len + len.div_ceil(2)]),
+                        };
+                        let (targets, weight) = (&halves[at..at + len], one.unwrap_or(0));
+                        Portable.sparse(
+                            &mut expected,
+                            SparseRow { targets, weights, bits, weight },
+                            payload,
+                            &[],
+                        );
+                        told.rows += 1;
+                        told.stored += s.len;
+                        let unit = payload.unsigned_abs() == 1;
+                        *(if unit { &mut told.accumulates } else { &mut told.multiplies }) += s.extra;
+                    }
+                    assert_eq!(run, told, "{level:?}");
+                    // What it leaves is of another port, or everything where a level has no such loop.
+                    let left = segment_of(events.get(done + run.events).map_or(0, |e| e[0]));
+                    assert!(
+                        level != Level::Avx512
+                            || done + run.events == events.len()
+                            || left.is_some_and(|s| s.port != 1)
+                    );
+                    done += run.events + 1;
+                }
+                assert_eq!(found, expected, "{level:?}, case {case}");
+            }
+        }
     }
 
     #[test]
