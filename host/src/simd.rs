@@ -101,6 +101,7 @@ pub fn add_bit_rows(level: Level, sums: &mut [i16], rows: &[u32], weight: i16) {
 }
 
 impl Kernels for Native {
+    const FETCHES: bool = cfg!(target_arch = "x86_64");
     const RUNS: &[u32] = &[8, 0];
 
     #[inline]

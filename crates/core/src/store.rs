@@ -159,6 +159,9 @@ pub trait Kernels {
     /// Whether the machine counts. A bench may switch it off to see what counting costs.
     const COUNTS: bool = true;
 
+    /// Whether [`Kernels::soon`] does something.
+    const FETCHES: bool = false;
+
     /// Bits of the weights of rows that [`Kernels::sparse_run`] takes; 0: one weight for all.
     const RUNS: &[u32] = &[];
 
@@ -356,6 +359,7 @@ pub struct Uncounted<K>(pub K);
 
 impl<K: Kernels> Kernels for Uncounted<K> {
     const COUNTS: bool = false;
+    const FETCHES: bool = K::FETCHES;
     const RUNS: &[u32] = K::RUNS;
     #[inline]
     fn sparse_run(
