@@ -1339,6 +1339,7 @@ mod x86 {
             if _mm256_cmpgt_epu16_mask(t, last) != 0 {
                 return singly(sums, p * STRIDE);
             }
+            // A compiler that sees the vector takes the targets out of it, which is slower than to load them again.
             let part = std::hint::black_box(part);
             match HOW {
                 ONE => add(part, &[0; STRIDE]),
