@@ -474,20 +474,20 @@ impl Row {
                 .collect();
             row["flips"] = flips.into();
         }
-        let others = points.first().map_or(0, |p| p.elsewhere.len());
-        let elsewhere: Vec<Value> = (0..others)
-            .map(|k| {
+        let names = points.first().map_or(&[][..], |p| &p.elsewhere);
+        let elsewhere: Vec<Value> = (0..)
+            .zip(names)
+            .map(|(k, first)| {
                 let all = |of: fn(&Elsewhere) -> &Behaviour| -> Vec<Value> {
-                    let one = |p: &&Point| {
-                        let seen = of(&p.elsewhere[k]);
+                    let one = |seen: &Behaviour| {
                         json!({"accuracy": seen.accuracy, "spikes_per_sample": seen.spikes, "rates": seen.rates})
                     };
-                    points.iter().map(one).collect()
+                    points.iter().filter_map(|p| p.elsewhere.get(k)).map(|e| one(of(e))).collect()
                 };
-                json!({"features": points[0].elsewhere[k].features, "kept": all(|e| &e.kept), "last": all(|e| &e.last)})
+                json!({"features": first.features, "kept": all(|e| &e.kept), "last": all(|e| &e.last)})
             })
             .collect();
-        if others > 0 {
+        if !elsewhere.is_empty() {
             row["elsewhere"] = elsewhere.into();
         }
         row
