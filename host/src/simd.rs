@@ -156,19 +156,11 @@ impl Kernels for Native {
     }
 
     #[inline]
-    fn sparse_run(
-        &self,
-        sums: &mut [i32],
-        rows: &SparseRows<'_>,
-        place: (u32, u32),
-        one: Option<i32>,
-        events: &[Event],
-        changes: bool,
-    ) -> SparseRun {
+    fn sparse_run(&self, sums: &mut [i32], rows: &SparseRows<'_>, events: &[Event]) -> SparseRun {
         match self.level {
             // SAFETY: the level says that the processor has the features.
             #[cfg(target_arch = "x86_64")]
-            Level::Avx512 => unsafe { x86::sparse_run_512(sums, rows, place, one, events, changes) },
+            Level::Avx512 => unsafe { x86::sparse_run_512(sums, rows, events) },
             _ => SparseRun::default(),
         }
     }
@@ -1193,11 +1185,9 @@ mod x86 {
     pub(super) unsafe fn sparse_run_512(
         sums: &mut [i32],
         rows: &SparseRows<'_>,
-        (nth, port): (u32, u32),
-        one: Option<i32>,
         events: &[Event],
-        changes: bool,
     ) -> SparseRun {
+        let &SparseRows { nth, port, one, changes, .. } = rows;
         let mut run = SparseRun::default();
         // What a row needs fetched before it is read: its place, the record of its segment, the first lines.
         let ahead = |k: usize| match events.get(k) {
@@ -2127,11 +2117,13 @@ mod tests {
                 }
                 index.push(segments.len() as u32);
             }
-            let rows = SparseRows { index: &index, segments: &segments, halves: &halves };
+            let nth = below(2);
+            let (port, changes) = (1, case % 4 == 0);
+            let rows =
+                SparseRows { index: &index, segments: &segments, halves: &halves, nth, port, one, changes };
             let events: Vec<Event> = (0..below(40))
                 .map(|_| [below(neurons) as i32, if below(4) == 0 { below(9) as i32 - 4 } else { 1 }])
                 .collect();
-            let nth = below(2);
             let segment_of = |i: i32| {
                 let at = index[i as usize] + nth;
                 (at < index[i as usize + 1]).then(|| Segment::of(&segments[at as usize]))
@@ -2141,7 +2133,7 @@ mod tests {
                 let (mut found, mut expected) = (vec![5; sums as usize], vec![5; sums as usize]);
                 let mut done = 0;
                 while done < events.len() {
-                    let run = native.sparse_run(&mut found, &rows, (nth, 1), one, &events[done..], false);
+                    let run = native.sparse_run(&mut found, &rows, &events[done..]);
                     let mut told = SparseRun { events: run.events, most: run.most, ..SparseRun::default() };
                     let longest = |e: &[Event]| {
                         e.iter().map(|e| index[e[0] as usize + 1] - index[e[0] as usize]).max().unwrap_or(0)
@@ -2165,7 +2157,7 @@ mod tests {
                         );
                         told.rows += 1;
                         told.stored += s.len;
-                        let unit = payload.unsigned_abs() == 1;
+                        let unit = changes || payload.unsigned_abs() == 1;
                         *(if unit { &mut told.accumulates } else { &mut told.multiplies }) += s.extra;
                     }
                     assert_eq!(run, told, "{level:?}");

@@ -1240,15 +1240,20 @@ impl Bank<'_, '_> {
         kernels: &K,
     ) {
         let image = self.image;
-        let rows = SparseRows {
+        let mut rows = SparseRows {
             index: image.rows.get(class.rows as usize..).unwrap_or(&[]),
             segments: image.segments.as_chunks().0,
             halves: bytemuck::try_cast_slice(image.data).unwrap_or(&[]),
+            nth: 0,
+            port: NONE,
+            one: None,
+            changes,
         };
         let mut t = Target::default();
         let mut most = 1;
         let mut nth = 0;
         while nth < most {
+            rows.nth = nth;
             let mut n = 0;
             while let Some(&[i, payload]) = events.get(n) {
                 // A run takes what it can; the row that it leaves is read here.
@@ -1256,8 +1261,7 @@ impl Bank<'_, '_> {
                     && let Some(sums) = self.state.get_mut(t.sums..t.sums + t.count)
                 {
                     let rest = events.get(n..).unwrap_or(&[]);
-                    let one = (t.bits == 0).then_some(t.weight);
-                    let run = kernels.sparse_run(sums, &rows, (nth, t.port), one, rest, changes);
+                    let run = kernels.sparse_run(sums, &rows, rest);
                     if run.events != 0 {
                         n += run.events;
                         most = most.max(run.most);
@@ -1281,6 +1285,7 @@ impl Bank<'_, '_> {
                     t.count::<K>(self.counters);
                     t = Target::of(image, self.run, seg.port);
                     t.run = only == NONE && t.rule == NONE && K::RUNS.contains(&t.bits);
+                    (rows.port, rows.one) = (seg.port, (t.bits == 0).then_some(t.weight));
                 }
                 if t.sums == usize::MAX {
                     continue;

@@ -46,7 +46,7 @@ pub struct SparseRow<'a> {
     pub weight: i32,
 }
 
-/// Sparse rows of a delay class, as they stand in an image.
+/// Sparse rows of a delay class, as they stand in an image, and what is to be read of them.
 #[derive(Clone, Copy, Debug)]
 pub struct SparseRows<'a> {
     /// First segment of each row; the next row's is the end.
@@ -55,6 +55,14 @@ pub struct SparseRows<'a> {
     pub segments: &'a [[u32; SEGMENT_WORDS]],
     /// What the records point to, targets and then weights, in units of two bytes.
     pub halves: &'a [u16],
+    /// Which segment of each row.
+    pub nth: u32,
+    /// Its port.
+    pub port: u32,
+    /// The weight of all its synapses, where they have none of their own.
+    pub one: Option<i32>,
+    /// Whether every payload counts as one that is only added.
+    pub changes: bool,
 }
 
 /// What [`Kernels::sparse_run`] read.
@@ -192,20 +200,11 @@ pub trait Kernels {
         sparse(sums, row, payload);
     }
 
-    /// Adds sparse rows of fixed 8-bit weights, or of `one` weight, for as many of the first events as it likes: segment
-    /// `nth` of each row, as long as it belongs to `port`. Where `changes`, every payload counts as one that is only added. Rows that it
-    /// leaves are read one by one by [`Kernels::sparse`].
+    /// Adds sparse rows of fixed 8-bit weights, or of one weight, for as many of the first events as it likes, as long as
+    /// the segments belong to the port. Rows that it leaves are read one by one by [`Kernels::sparse`].
     #[inline(always)]
-    fn sparse_run(
-        &self,
-        sums: &mut [i32],
-        rows: &SparseRows<'_>,
-        (nth, port): (u32, u32),
-        one: Option<i32>,
-        events: &[Event],
-        changes: bool,
-    ) -> SparseRun {
-        let _ = (sums, rows, nth, port, one, events, changes);
+    fn sparse_run(&self, sums: &mut [i32], rows: &SparseRows<'_>, events: &[Event]) -> SparseRun {
+        let _ = (sums, rows, events);
         SparseRun::default()
     }
 
@@ -335,16 +334,8 @@ impl Kernels for Scalar {
     }
 
     #[inline(always)]
-    fn sparse_run(
-        &self,
-        sums: &mut [i32],
-        rows: &SparseRows<'_>,
-        place: (u32, u32),
-        _: Option<i32>,
-        events: &[Event],
-        changes: bool,
-    ) -> SparseRun {
-        sparse_run(sums, rows, place, events, changes)
+    fn sparse_run(&self, sums: &mut [i32], rows: &SparseRows<'_>, events: &[Event]) -> SparseRun {
+        sparse_run(sums, rows, events)
     }
 
     #[inline]
@@ -362,16 +353,8 @@ impl<K: Kernels> Kernels for Uncounted<K> {
     const FETCHES: bool = K::FETCHES;
     const RUNS: &[u32] = K::RUNS;
     #[inline]
-    fn sparse_run(
-        &self,
-        sums: &mut [i32],
-        rows: &SparseRows<'_>,
-        place: (u32, u32),
-        one: Option<i32>,
-        events: &[Event],
-        changes: bool,
-    ) -> SparseRun {
-        self.0.sparse_run(sums, rows, place, one, events, changes)
+    fn sparse_run(&self, sums: &mut [i32], rows: &SparseRows<'_>, events: &[Event]) -> SparseRun {
+        self.0.sparse_run(sums, rows, events)
     }
     #[inline]
     fn dense(&self, sums: &mut [i32], matrix: Matrix<'_>, events: &[Event]) {
@@ -540,13 +523,8 @@ fn add_pair(sums: &mut [i32], a: &[u8], b: &[u8], of: impl Fn(i32, i32) -> i32) 
 /// Rows of few synapses one after the other, with little between them, as long as they bring the same payload. Out of
 /// line: the loop has the few registers of a small processor for itself.
 #[inline(never)]
-fn sparse_run(
-    sums: &mut [i32],
-    rows: &SparseRows<'_>,
-    (nth, port): (u32, u32),
-    events: &[Event],
-    changes: bool,
-) -> SparseRun {
+fn sparse_run(sums: &mut [i32], rows: &SparseRows<'_>, events: &[Event]) -> SparseRun {
+    let &SparseRows { nth, port, changes, .. } = rows;
     let common = events.first().map_or(0, |e| e[1]);
     let mut run = SparseRun::default();
     let (mut rest, mut empty, mut nonzero) = (events, 0, 0);
@@ -712,14 +690,23 @@ mod tests {
             }
             let halves: std::vec::Vec<u16> =
                 bytes.chunks(2).map(|b| u16::from_le_bytes([b[0], b[1]])).collect();
-            let rows = SparseRows { index: &index, segments: &segments, halves: &halves };
+            let nth = draw(50) % 2;
+            let (one, changes) = (None, false);
+            let rows = SparseRows {
+                index: &index,
+                segments: &segments,
+                halves: &halves,
+                nth,
+                port: 1,
+                one,
+                changes,
+            };
             let events: std::vec::Vec<Event> = (0..draw(2) % 8)
                 .map(|e| [(draw(3 + e) % neurons) as i32, if draw(20 + e) % 4 == 0 { 3 } else { 1 }])
                 .collect();
             let start: std::vec::Vec<i32> = (0..columns).map(|i| draw(9000 + i) as i32 >> 8).collect();
             let (mut one, mut all) = (start.clone(), start);
-            let nth = draw(50) % 2;
-            let run = Scalar.sparse_run(&mut all, &rows, (nth, 1), None, &events, false);
+            let run = Scalar.sparse_run(&mut all, &rows, &events);
             let mut expected = SparseRun { events: run.events, ..SparseRun::default() };
             for &[i, payload] in &events[..run.events] {
                 assert_eq!(payload, events[0][1]);
