@@ -87,13 +87,13 @@ fn tick(c: &mut Criterion) {
 /// 10,000 Poisson sources.
 fn poisson(c: &mut Criterion) {
     let sources = Poisson::new(1, &[(10_000, 0.2)]);
-    let (mut counts, mut events, mut tick) = (Vec::new(), Vec::new(), 0);
+    let (mut numbers, mut events, mut tick) = (Vec::new(), Vec::new(), 0);
     let mut group = c.benchmark_group("Poisson");
     group.throughput(Throughput::Elements(10_000));
     group.bench_function("draws", |b| {
         b.iter(|| {
             tick += 1;
-            sources.draw(tick, &mut counts, &mut events);
+            sources.draw(&Native::detect(), tick, &mut numbers, &mut events);
         });
     });
     group.finish();

@@ -100,6 +100,94 @@ pub fn add_bit_rows(level: Level, sums: &mut [i16], rows: &[u32], weight: i16) {
     }
 }
 
+impl Native {
+    /// Threefry-2x32 with 13 rounds at counters (`low`, 0), (`low`, 1) and so on: of every [`Numbers`] the first half are
+    /// the first words of its blocks, the second half the second words.
+    #[inline]
+    pub fn numbers(&self, key: [u32; 2], low: u32, numbers: &mut [Numbers]) {
+        match self.level {
+            // SAFETY: the level says that the processor has the features.
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx512 => unsafe { x86::numbers_512(key, low, numbers) },
+            _ => self.run(Draw { key, low, numbers }),
+        }
+    }
+
+    /// Puts how many of the ascending thresholds `reached` a number reaches into `events`, for every number that reaches
+    /// one, as long as there is room; neuron `first` has the first number. Returns the number of events.
+    #[inline]
+    pub fn reach(&self, numbers: &[u32], first: i32, reached: &[u32], events: &mut [Event]) -> usize {
+        match self.level {
+            // SAFETY: the level says that the processor has the features.
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx512 => unsafe { x86::reach_512(numbers, first, reached, events) },
+            _ => reach(numbers, first, reached, events),
+        }
+    }
+}
+
+/// Blocks of random numbers that are drawn at a time.
+pub const DRAWN: usize = 16;
+
+/// Their numbers.
+pub type Numbers = [u32; 2 * DRAWN];
+
+/// As [`Native::numbers`], in a loop that compilers make vectors of.
+struct Draw<'a> {
+    key: [u32; 2],
+    low: u32,
+    numbers: &'a mut [Numbers],
+}
+
+impl Loop for Draw<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let keys = [self.key[0], self.key[1], PARITY ^ self.key[0] ^ self.key[1]];
+        for (first, out) in (0u32..).step_by(DRAWN).zip(self.numbers) {
+            let mut a = [self.low.wrapping_add(keys[0]); DRAWN];
+            let mut b = [0; DRAWN];
+            for (j, b) in (first..).zip(&mut b) {
+                *b = j.wrapping_add(keys[1]);
+            }
+            for (round, turn) in TURNS.into_iter().enumerate() {
+                for (a, b) in a.iter_mut().zip(&mut b) {
+                    *a = a.wrapping_add(*b);
+                    *b = b.rotate_left(turn) ^ *a;
+                }
+                if round % 4 == 3 {
+                    let n = round / 4 + 1;
+                    let (x, y) = (keys[n % 3], keys[(n + 1) % 3].wrapping_add(n as u32));
+                    for (a, b) in a.iter_mut().zip(&mut b) {
+                        *a = a.wrapping_add(x);
+                        *b = b.wrapping_add(y);
+                    }
+                }
+            }
+            out[..DRAWN].copy_from_slice(&a);
+            out[DRAWN..].copy_from_slice(&b);
+        }
+    }
+}
+
+/// Rotations of the rounds of Threefry-2x32, and the word that makes its third key.
+const TURNS: [u32; 13] = [13, 15, 26, 6, 17, 29, 16, 24, 13, 15, 26, 6, 17];
+const PARITY: u32 = 0x1BD1_1BDA;
+
+/// As [`Native::reach`].
+fn reach(numbers: &[u32], first: i32, reached: &[u32], events: &mut [Event]) -> usize {
+    let mut end = 0;
+    for (i, number) in (first..).zip(numbers) {
+        let count = reached.iter().take_while(|r| number >= *r).count();
+        if let (true, Some(event)) = (count != 0, events.get_mut(end)) {
+            *event = [i, count as i32];
+            end += 1;
+        }
+    }
+    end
+}
+
 impl Kernels for Native {
     const FETCHES: bool = cfg!(target_arch = "x86_64");
     const RUNS: &[u32] = &[8, 0];
@@ -1413,6 +1501,112 @@ mod x86 {
         sent
     }
 
+    /// Four times 16 blocks side by side, as each operation of a round waits for the one before.
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
+    pub(super) unsafe fn numbers_512(key: [u32; 2], low: u32, numbers: &mut [Numbers]) {
+        const SIDE: usize = 4;
+        let all = |word: u32| _mm512_set1_epi32(word as i32);
+        let keys = [key[0], key[1], PARITY ^ key[0] ^ key[1]];
+        let steps = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+        let mut first = keys[1];
+        let mut rest = numbers.chunks_mut(SIDE);
+        for chunk in &mut rest {
+            let mut a = [all(low.wrapping_add(keys[0])); SIDE];
+            let mut b = [_mm512_setzero_si512(); SIDE];
+            for b in &mut b {
+                *b = _mm512_add_epi32(steps, all(first));
+                first = first.wrapping_add(DRAWN as u32);
+            }
+            macro_rules! rounds {
+                ($($turn:literal)*) => {$(
+                    for (a, b) in a.iter_mut().zip(&mut b) {
+                        *a = _mm512_add_epi32(*a, *b);
+                        *b = _mm512_xor_si512(_mm512_rol_epi32::<$turn>(*b), *a);
+                    }
+                )*};
+            }
+            macro_rules! keyed {
+                ($n:literal) => {
+                    let (x, y) = (all(keys[$n % 3]), all(keys[($n + 1) % 3].wrapping_add($n)));
+                    for (a, b) in a.iter_mut().zip(&mut b) {
+                        *a = _mm512_add_epi32(*a, x);
+                        *b = _mm512_add_epi32(*b, y);
+                    }
+                };
+            }
+            // The rotations of `TURNS`.
+            rounds!(13 15 26 6);
+            keyed!(1);
+            rounds!(17 29 16 24);
+            keyed!(2);
+            rounds!(13 15 26 6);
+            keyed!(3);
+            rounds!(17);
+            for (out, (a, b)) in chunk.iter_mut().zip(a.into_iter().zip(b)) {
+                // SAFETY: the numbers of 16 blocks are 128 bytes.
+                unsafe {
+                    let to: *mut __m512i = out.as_mut_ptr().cast();
+                    _mm512_storeu_si512(to, a);
+                    _mm512_storeu_si512(to.add(1), b);
+                }
+            }
+        }
+    }
+
+    /// 16 numbers at a time, without a branch for each.
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,popcnt")]
+    pub(super) unsafe fn reach_512(
+        numbers: &[u32],
+        first: i32,
+        reached: &[u32],
+        events: &mut [Event],
+    ) -> usize {
+        let [least, second, third, more @ ..] = reached else {
+            return super::reach(numbers, first, reached, events);
+        };
+        let all = |word: u32| _mm512_set1_epi32(word as i32);
+        let [least, second, third] = [*least, *second, *third].map(all);
+        let (one, two) = (all(1), all(2));
+        let steps = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+        // A neuron and its count, eight times.
+        let low = _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+        let high = _mm512_setr_epi32(8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
+        let mut sent = 0;
+        for at in (0..numbers.len()).step_by(16) {
+            let left = numbers.len() - at;
+            let here = if left < 16 { lanes(left) } else { __mmask16::MAX };
+            if events.len() < sent + 16 {
+                let rest = super::reach(&numbers[at..], first + at as i32, reached, &mut events[sent..]);
+                return sent + rest;
+            }
+            // SAFETY: the mask ends at the end of the numbers.
+            let n = unsafe { _mm512_maskz_loadu_epi32(here, numbers.as_ptr().add(at).cast()) };
+            let some = _mm512_mask_cmpge_epu32_mask(here, n, least);
+            let mut count = _mm512_mask_mov_epi32(one, _mm512_cmpge_epu32_mask(n, second), two);
+            let mut many = _mm512_mask_cmpge_epu32_mask(here, n, third);
+            if many != 0 {
+                count = _mm512_mask_add_epi32(count, many, count, one);
+                for threshold in more {
+                    many = _mm512_mask_cmpge_epu32_mask(many, n, all(*threshold));
+                    count = _mm512_mask_add_epi32(count, many, count, one);
+                }
+            }
+            let neurons = _mm512_add_epi32(steps, all((first + at as i32) as u32));
+            let neurons = _mm512_maskz_compress_epi32(some, neurons);
+            let counts = _mm512_maskz_compress_epi32(some, count);
+            // SAFETY: there is room for 16 events, which are two vectors.
+            unsafe {
+                let to: *mut __m512i = events.as_mut_ptr().add(sent).cast();
+                _mm512_storeu_si512(to, _mm512_permutex2var_epi32(neurons, low, counts));
+                if some.count_ones() > 8 {
+                    _mm512_storeu_si512(to.add(1), _mm512_permutex2var_epi32(neurons, high, counts));
+                }
+            }
+            sent += some.count_ones() as usize;
+        }
+        sent
+    }
+
     /// Synapses between two fetched lines; they take 32 or 48 bytes themselves.
     const STRIDE: usize = 16;
 
@@ -1539,27 +1733,80 @@ mod x86 {
         if !enough {
             return Portable.lif_run(params, state, out);
         }
+        (out.moved, out.spikes) = ([0; RUN], [0; RUN]);
+        let narrow = if flows {
+            current_bits(params).is_some()
+        } else {
+            params.narrow || are_narrow(params, state.sum)
+        };
         // SAFETY: all slices that are read have at least n elements, and `out` a bit for each.
         unsafe {
-            if flows || !params.narrow && !are_narrow(params, state.sum) {
+            if !narrow {
                 return match (rests, flows) {
-                    (false, false) => lif_wide::<false, false>(params, state, out),
-                    (true, false) => lif_wide::<true, false>(params, state, out),
-                    (false, true) => lif_wide::<false, true>(params, state, out),
-                    (true, true) => lif_wide::<true, true>(params, state, out),
+                    (false, false) => lif_wide::<false, false>(params, state, 0, out),
+                    (true, false) => lif_wide::<true, false>(params, state, 0, out),
+                    (false, true) => lif_wide::<false, true>(params, state, 0, out),
+                    (true, true) => lif_wide::<true, true>(params, state, 0, out),
                 };
             }
-            match (rests, each.iter().all(|e| e.is_empty()), p.reset) {
-                (false, true, Reset::Subtract) => lif_run::<false, false, SUBTRACT>(params, state, out),
-                (true, true, Reset::Subtract) => lif_run::<true, false, SUBTRACT>(params, state, out),
-                (false, true, Reset::Value) => lif_run::<false, false, VALUE>(params, state, out),
-                (true, true, Reset::Value) => lif_run::<true, false, VALUE>(params, state, out),
-                (false, true, _) => lif_run::<false, false, ANY>(params, state, out),
-                (true, true, _) => lif_run::<true, false, ANY>(params, state, out),
-                (false, false, _) => lif_run::<false, true, ANY>(params, state, out),
-                (true, false, _) => lif_run::<true, true, ANY>(params, state, out),
+            let alike = each.iter().all(|e| e.is_empty());
+            match (rests, flows, alike, p.reset) {
+                (false, true, ..) => lif_run::<false, true, true, ANY>(params, state, out),
+                (true, true, ..) => lif_run::<true, true, true, ANY>(params, state, out),
+                (false, _, true, Reset::Subtract) => {
+                    lif_run::<false, false, false, SUBTRACT>(params, state, out)
+                }
+                (true, _, true, Reset::Subtract) => {
+                    lif_run::<true, false, false, SUBTRACT>(params, state, out)
+                }
+                (false, _, true, Reset::Value) => lif_run::<false, false, false, VALUE>(params, state, out),
+                (true, _, true, Reset::Value) => lif_run::<true, false, false, VALUE>(params, state, out),
+                (false, _, true, _) => lif_run::<false, false, false, ANY>(params, state, out),
+                (true, _, true, _) => lif_run::<true, false, false, ANY>(params, state, out),
+                (false, _, false, _) => lif_run::<false, false, true, ANY>(params, state, out),
+                (true, _, false, _) => lif_run::<true, false, true, ANY>(params, state, out),
             }
         }
+    }
+
+    /// Bits of a membrane of neurons with a current that update in 32 bits.
+    const MEMBRANE_BITS: u32 = 29;
+
+    /// Bits of a current, and of what arrives in a tick, with which neurons with a current update exactly in 32 bits, if
+    /// their membranes have [`MEMBRANE_BITS`].
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
+    fn current_bits(params: &Params<'_>) -> Option<u32> {
+        let p = params.piece;
+        let of = |v: &Value<'_>| match v.each {
+            [] => v.common.unsigned_abs(),
+            each => largest(each),
+        };
+        let start = if p.reset == Reset::ValueNext { of(&params.reset_value) } else { 0 };
+        let late = if p.reset == Reset::SubtractNext { of(&params.threshold) } else { 0 };
+        // No parameter of an image is larger than 2^30.
+        let bias = if params.bias.each.is_empty() { params.bias.common.unsigned_abs() } else { 1 << 30 };
+        let membrane = u64::from(start.max(1 << MEMBRANE_BITS)) + u64::from(bias) + u64::from(late);
+        let room = (i32::MAX as u64).checked_sub(membrane).filter(|_| p.gain_shift <= 32)?;
+        // A current and what arrives have one more bit together.
+        let fits = |bits: &u32| ((2u64 << bits) * u64::from(p.gain.unsigned_abs())) >> p.gain_shift <= room;
+        (p.input_shift..30).rev().find(fits)
+    }
+
+    /// The largest magnitude.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
+    fn largest(values: &[i32]) -> u32 {
+        let (whole, rest) = values.as_chunks::<16>();
+        // SAFETY: the mask ends at the end of the values.
+        let last = unsafe { _mm512_maskz_loadu_epi32(lanes(rest.len()), rest.as_ptr()) };
+        let mut most = _mm512_abs_epi32(last);
+        for values in whole {
+            // SAFETY: 16 values are 64 bytes.
+            let x = unsafe { _mm512_loadu_si512(values.as_ptr().cast()) };
+            most = _mm512_max_epu32(most, _mm512_abs_epi32(x));
+        }
+        _mm512_reduce_max_epu32(most)
     }
 
     /// Whether 32-bit arithmetic is exact for these very sums, whatever the image's bound on them; for neurons without
@@ -1598,11 +1845,12 @@ mod x86 {
         _mm512_mask_sub_epi64(magnitude, _mm512_movepi64_mask(v), _mm512_setzero_si512(), magnitude)
     }
 
-    /// 8 neurons at a time in 64-bit arithmetic: for those with a current, or whose sums need it.
+    /// 8 neurons at a time in 64-bit arithmetic, for those whose numbers need it, from neuron `from` on: a multiple of 8.
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
     unsafe fn lif_wide<const RESTS: bool, const FLOWS: bool>(
         params: &Params<'_>,
         state: State<'_>,
+        from: usize,
         out: &mut RunOutcome,
     ) -> u32 {
         let p = params.piece;
@@ -1641,8 +1889,7 @@ mod x86 {
             if first >= n {
                 break;
             }
-            (*moved, *spikes) = (0, 0);
-            for part in 0..(n - first).min(BLOCK).div_ceil(8) {
+            for part in from.saturating_sub(first) / 8..(n - first).min(BLOCK).div_ceil(8) {
                 let at = first + part * 8;
                 let lanes: __mmask8 = if n - at >= 8 { __mmask8::MAX } else { (1 << (n - at)) - 1 };
                 let x = load(sum.wrapping_add(at), lanes);
@@ -1729,7 +1976,7 @@ mod x86 {
     const ANY: u8 = 3;
 
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
-    unsafe fn lif_run<const RESTS: bool, const EACH: bool, const RESET: u8>(
+    unsafe fn lif_run<const RESTS: bool, const FLOWS: bool, const EACH: bool, const RESET: u8>(
         params: &Params<'_>,
         state: State<'_>,
         out: &mut RunOutcome,
@@ -1737,10 +1984,11 @@ mod x86 {
         let p = params.piece;
         let n = state.v.len();
         let common = |v: &Value<'_>| _mm512_set1_epi32(v.common);
-        let loops = LifLoop::<RESTS, EACH, RESET> {
+        let loops = LifLoop::<RESTS, FLOWS, EACH, RESET> {
             params,
             sum: state.sum.as_mut_ptr(),
             v: state.v.as_mut_ptr(),
+            current: state.current.as_mut_ptr(),
             refractory: state.refractory.as_mut_ptr(),
             reset: match RESET {
                 SUBTRACT => Reset::Subtract,
@@ -1757,46 +2005,61 @@ mod x86 {
             clamps: p.flags & flag::CLAMP != 0,
             thresholds: common(&params.threshold),
             biases: common(&params.bias),
-            decays: common(&params.decay),
-            twice: _mm512_slli_epi32::<1>(common(&params.decay)),
-            leaks: params.decay.common as u32 >> 31 == 0,
+            decay: Factor::of(&params.decay),
+            current_decay: Factor::of(&params.current_decay),
+            gains: _mm512_set1_epi32(p.gain),
+            gain: _mm512_set1_epi32(p.gain.unsigned_abs() as i32),
+            gain_shifts: [
+                _mm_cvtsi32_si128(p.gain_shift as i32),
+                _mm_cvtsi32_si128(32u32.saturating_sub(p.gain_shift) as i32),
+            ],
+            scales: p.gain != 1 || p.gain_shift != 0,
+            beyond: {
+                // Only neurons with a current have bits to look at.
+                let bits = if FLOWS { current_bits(params).unwrap_or(p.input_shift) } else { p.input_shift };
+                let [membranes, currents, sums] =
+                    [MEMBRANE_BITS, bits, bits - p.input_shift + 1].map(|b| _mm512_set1_epi32(-1 << b));
+                Beyond { membranes, currents, sums, most: _mm512_set1_epi32(1 << (bits - p.input_shift)) }
+            },
             range: _mm512_sub_epi32(_mm512_set1_epi32(p.v_max), _mm512_set1_epi32(p.v_min)),
             resets: common(&params.reset_value),
         };
         let mut saturated = _mm512_setzero_si512();
-        for (block, (moved, spikes)) in out.moved.iter_mut().zip(&mut out.spikes).enumerate() {
-            let first = block * BLOCK;
-            if first >= n {
+        let (moved, spikes) = (quarters(&mut out.moved), quarters(&mut out.spikes));
+        let mut at = 0;
+        let mut stopped = false;
+        for (moved, spikes) in moved.iter_mut().zip(spikes) {
+            if at >= n || stopped {
                 break;
             }
             // SAFETY: what `LifLoop` asks for, as the masks end at n.
-            unsafe {
-                if n - first >= BLOCK {
-                    let sixteen = |part: usize| first + 16 * part;
-                    let (a, b) = (
-                        loops.sixteen::<true>(sixteen(0), __mmask16::MAX, &mut saturated),
-                        loops.sixteen::<true>(sixteen(1), __mmask16::MAX, &mut saturated),
-                    );
-                    let (c, d) = (
-                        loops.sixteen::<true>(sixteen(2), __mmask16::MAX, &mut saturated),
-                        loops.sixteen::<true>(sixteen(3), __mmask16::MAX, &mut saturated),
-                    );
-                    let joined = |a, b, c, d| {
-                        u64::from(a) | u64::from(b) << 16 | u64::from(c) << 32 | u64::from(d) << 48
-                    };
-                    (*moved, *spikes) = (joined(a.0, b.0, c.0, d.0), joined(a.1, b.1, c.1, d.1));
-                    continue;
+            let done = unsafe {
+                if n - at >= 16 {
+                    loops.sixteen::<true>(at, __mmask16::MAX, &mut saturated)
+                } else {
+                    loops.sixteen::<false>(at, lanes(n - at), &mut saturated)
                 }
-                (*moved, *spikes) = (0, 0);
-                for part in 0..(n - first).div_ceil(16) {
-                    let at = first + part * 16;
-                    let (changed, fires) = loops.sixteen::<false>(at, lanes(n - at), &mut saturated);
-                    *moved |= u64::from(changed) << (part * 16);
-                    *spikes |= u64::from(fires) << (part * 16);
+            };
+            match done {
+                Some(done) => (*moved, *spikes) = done,
+                None => {
+                    stopped = true;
+                    break;
                 }
             }
+            at += 16;
         }
-        _mm512_reduce_add_epi32(saturated) as u32
+        let saturated = _mm512_reduce_add_epi32(saturated) as u32;
+        if stopped {
+            // SAFETY: what the caller says.
+            return saturated + unsafe { lif_wide::<RESTS, FLOWS>(params, state, at, out) };
+        }
+        saturated
+    }
+
+    /// Words of 64 neurons as such of 16: this processor has the low end of a word first.
+    fn quarters(words: &mut [u64; RUN]) -> &mut [u16] {
+        bytemuck::cast_slice_mut(words)
     }
 
     /// The upper halves of 64-bit lanes, as their lower halves.
@@ -1806,12 +2069,58 @@ mod x86 {
         _mm512_castps_si512(_mm512_movehdup_ps(_mm512_castsi512_ps(x)))
     }
 
+    /// A decay factor: `sign(v) · (|v| · q31 >> 31)` for 16 lanes at a time.
+    struct Factor<'p> {
+        each: &'p [i32],
+        common: __m512i,
+        /// Twice the common factor: the upper half of a product with it is the product shifted by 31. It fits where
+        /// something `leaks`.
+        twice: __m512i,
+        leaks: bool,
+    }
+
+    impl<'p> Factor<'p> {
+        #[inline]
+        #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
+        fn of(value: &Value<'p>) -> Factor<'p> {
+            let common = _mm512_set1_epi32(value.common);
+            Factor {
+                each: value.each,
+                common,
+                twice: _mm512_slli_epi32::<1>(common),
+                leaks: value.common as u32 >> 31 == 0,
+            }
+        }
+
+        /// `v` decayed; where not `EACH` there is one factor for all. `load` reads the factors of these lanes.
+        #[inline]
+        #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
+        fn apply<const EACH: bool>(&self, v: __m512i, load: impl Fn(*const i32) -> __m512i) -> __m512i {
+            let magnitude = _mm512_abs_epi32(v);
+            let common = !EACH || self.each.is_empty();
+            // In even and odd lanes.
+            let kept = if common && self.leaks {
+                let even = _mm512_castsi512_ps(_mm512_mul_epu32(magnitude, self.twice));
+                let odd = _mm512_castsi512_ps(_mm512_mul_epu32(upper(magnitude), self.twice));
+                _mm512_castps_si512(_mm512_mask_movehdup_ps(odd, 0x5555, even))
+            } else {
+                let factor = if common { self.common } else { load(self.each.as_ptr()) };
+                let even = _mm512_srli_epi64::<31>(_mm512_mul_epu32(magnitude, factor));
+                let odd = _mm512_mul_epu32(upper(magnitude), upper(factor));
+                _mm512_mask_mov_epi32(even, 0xaaaa, _mm512_slli_epi64::<1>(odd))
+            };
+            _mm512_mask_sub_epi32(kept, _mm512_movepi32_mask(v), _mm512_setzero_si512(), kept)
+        }
+    }
+
     /// What stays the same while a run of neurons updates. Pointers and parameters have an element for every neuron; where
-    /// not `RESTS` there is no refractory state, and where not `EACH` one value of each parameter serves all.
-    struct LifLoop<'p, const RESTS: bool, const EACH: bool, const RESET: u8> {
+    /// not `RESTS` there is no refractory state, where not `FLOWS` no current, and where not `EACH` one value of each
+    /// parameter serves all.
+    struct LifLoop<'p, const RESTS: bool, const FLOWS: bool, const EACH: bool, const RESET: u8> {
         params: &'p Params<'p>,
         sum: *mut i32,
         v: *mut i32,
+        current: *mut i32,
         refractory: *mut i32,
         reset: Reset,
         low: __m512i,
@@ -1823,17 +2132,34 @@ mod x86 {
         clamps: bool,
         thresholds: __m512i,
         biases: __m512i,
-        decays: __m512i,
-        /// Twice the common decay: the upper half of a product with it is the product shifted by 31. It fits where
-        /// something `leaks`.
-        twice: __m512i,
-        leaks: bool,
+        decay: Factor<'p>,
+        current_decay: Factor<'p>,
+        gains: __m512i,
+        /// Magnitude of the gain, and the shifts that bring products of even and odd lanes where they belong.
+        gain: __m512i,
+        gain_shifts: [__m128i; 2],
+        /// The gain is not one.
+        scales: bool,
+        beyond: Beyond,
         range: __m512i,
         resets: __m512i,
     }
 
-    impl<const RESTS: bool, const EACH: bool, const RESET: u8> LifLoop<'_, RESTS, EACH, RESET> {
-        /// Updates the neurons of 16 `lanes` from `at` on, or all 16 where `FULL`: who changed, and who fires.
+    /// Bits that nothing has where 32-bit arithmetic is exact: of magnitudes of membranes and currents, and of sums that
+    /// `most` was added to.
+    #[derive(Clone, Copy)]
+    struct Beyond {
+        membranes: __m512i,
+        currents: __m512i,
+        sums: __m512i,
+        most: __m512i,
+    }
+
+    impl<const RESTS: bool, const FLOWS: bool, const EACH: bool, const RESET: u8>
+        LifLoop<'_, RESTS, FLOWS, EACH, RESET>
+    {
+        /// Updates the neurons of 16 `lanes` from `at` on, or all 16 where `FULL`: who changed, and who fires. Nothing
+        /// where they have a current and the numbers of one of them may need more than 32 bits.
         ///
         /// # Safety
         /// There is a neuron for every lane.
@@ -1844,7 +2170,7 @@ mod x86 {
             at: usize,
             lanes: __mmask16,
             saturated: &mut __m512i,
-        ) -> (__mmask16, __mmask16) {
+        ) -> Option<(__mmask16, __mmask16)> {
             let zero = _mm512_setzero_si512();
             let one = _mm512_set1_epi32(1);
             let load = |from: *const i32| {
@@ -1875,26 +2201,46 @@ mod x86 {
                 true => _mm512_set1_epi32(i32::MAX),
                 false => _mm512_sub_epi32(threshold, self.less),
             };
-            let decay = value(&self.params.decay, self.decays);
             let bias = value(&self.params.bias, self.biases);
             let reset = value(&self.params.reset_value, self.resets);
             let mut start = before;
             if self.reset == Reset::ValueNext {
                 start = _mm512_mask_mov_epi32(start, _mm512_cmpgt_epi32_mask(start, limit), reset);
             }
-            // |v| · decay / 2^31 in even and odd lanes, then the sign again.
-            let magnitude = _mm512_abs_epi32(start);
-            let kept = if !EACH && self.leaks {
-                let even = _mm512_castsi512_ps(_mm512_mul_epu32(magnitude, self.twice));
-                let odd = _mm512_castsi512_ps(_mm512_mul_epu32(upper(magnitude), self.twice));
-                _mm512_castps_si512(_mm512_mask_movehdup_ps(odd, 0x5555, even))
-            } else {
-                let even = _mm512_srli_epi64::<31>(_mm512_mul_epu32(magnitude, decay));
-                let odd = _mm512_mul_epu32(upper(magnitude), upper(decay));
-                _mm512_mask_mov_epi32(even, 0xaaaa, _mm512_slli_epi64::<1>(odd))
-            };
-            let kept = _mm512_mask_sub_epi32(kept, _mm512_movepi32_mask(start), zero, kept);
-            let mut full = _mm512_add_epi32(_mm512_add_epi32(kept, _mm512_sllv_epi32(x, self.shift)), bias);
+            let drive = _mm512_sllv_epi32(x, self.shift);
+            let (mut changed, mut seen) = (x, drive);
+            if FLOWS {
+                let old = load(self.current);
+                let Beyond { membranes, currents, sums, most } = self.beyond;
+                // a | b & c
+                let beyond = _mm512_and_si512(_mm512_abs_epi32(before), membranes);
+                let beyond = _mm512_ternarylogic_epi32::<0xf8>(beyond, _mm512_abs_epi32(old), currents);
+                let beyond = _mm512_ternarylogic_epi32::<0xf8>(beyond, _mm512_add_epi32(x, most), sums);
+                if _mm512_test_epi32_mask(beyond, beyond) != 0 {
+                    return None;
+                }
+                let leave = |current| self.current_decay.apply::<EACH>(current, load);
+                let (now, felt) = match self.params.piece.order {
+                    CurrentOrder::New => {
+                        let now = _mm512_add_epi32(leave(old), drive);
+                        (now, now)
+                    }
+                    CurrentOrder::Old => (_mm512_add_epi32(leave(old), drive), old),
+                    CurrentOrder::JumpThenDecay => {
+                        let high = _mm512_add_epi32(old, drive);
+                        (leave(high), high)
+                    }
+                    CurrentOrder::JumpDecayed => {
+                        let now = leave(_mm512_add_epi32(old, drive));
+                        (now, now)
+                    }
+                };
+                store(self.current, now);
+                changed = _mm512_ternarylogic_epi32::<0xf6>(changed, old, now);
+                seen = if self.scales { self.scaled(felt) } else { felt };
+            }
+            let kept = self.decay.apply::<EACH>(start, load);
+            let mut full = _mm512_add_epi32(_mm512_add_epi32(kept, seen), bias);
             if self.reset == Reset::SubtractNext {
                 full = _mm512_mask_sub_epi32(full, _mm512_cmpgt_epi32_mask(start, limit), full, threshold);
             }
@@ -1921,7 +2267,7 @@ mod x86 {
                 Reset::None | Reset::ValueNext | Reset::SubtractNext | Reset::SubtractAgain => next,
             };
             // x | (before ^ after) | (left ^ now)
-            let mut changed = _mm512_ternarylogic_epi32::<0xf6>(x, before, after);
+            changed = _mm512_ternarylogic_epi32::<0xf6>(changed, before, after);
             if RESTS {
                 let fewer = _mm512_max_epi32(_mm512_sub_epi32(left, one), zero);
                 let now = _mm512_mask_mov_epi32(fewer, fires, self.rest);
@@ -1933,7 +2279,19 @@ mod x86 {
             let changed = _mm512_test_epi32_mask(changed, changed);
             // Who fires has a rest to begin, and so has changed.
             let changed = if RESTS { changed } else { changed | fires };
-            (if FULL { changed } else { changed & lanes }, fires)
+            Some((if FULL { changed } else { changed & lanes }, fires))
+        }
+
+        /// `felt · gain / 2^shift`, toward zero; the result fits 32 bits and the shift is at most 32.
+        #[inline]
+        #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
+        fn scaled(&self, felt: __m512i) -> __m512i {
+            let magnitude = _mm512_abs_epi32(felt);
+            let even = _mm512_srl_epi64(_mm512_mul_epu32(magnitude, self.gain), self.gain_shifts[0]);
+            let odd = _mm512_sll_epi64(_mm512_mul_epu32(upper(magnitude), self.gain), self.gain_shifts[1]);
+            let size = _mm512_mask_mov_epi32(even, 0xaaaa, odd);
+            let below = _mm512_movepi32_mask(_mm512_xor_si512(felt, self.gains));
+            _mm512_mask_sub_epi32(size, below, _mm512_setzero_si512(), size)
         }
     }
 
@@ -1958,6 +2316,7 @@ mod tests {
     use rand_xoshiro::Xoshiro256PlusPlus;
     use rand_xoshiro::rand_core::{RngCore, SeedableRng};
     use synop_core::LANES;
+    use synop_core::draw::threefry2x32;
     use synop_core::image::{CurrentOrder, Kind, Param, Piece, Reset, Segment, flag};
     use synop_core::neuron::Value;
 
@@ -2253,8 +2612,8 @@ mod tests {
             v_max: 4000,
             adapt_add: 0,
             adapt_decay: 0,
-            gain: [1, 37, -5][below(3) as usize],
-            gain_shift: [0, 0, 4][below(3) as usize],
+            gain: [1, 37, -5, -1 << 20, i32::MIN][below(5) as usize],
+            gain_shift: [0, 0, 4, 31, 32, 40][below(6) as usize],
             grain: 0,
             threshold: scalar(1000),
             bias: scalar(3),
@@ -2281,12 +2640,71 @@ mod tests {
     }
 
     #[test]
+    fn every_level_draws_the_same_numbers() {
+        let key = [0x1234_5678, 0x9abc_def0];
+        for len in [1, 3, 4, 5, 9] {
+            for level in Native::levels() {
+                let mut numbers = vec![[0; 2 * DRAWN]; len];
+                Native::at(level).expect("listed").numbers(key, 77, &mut numbers);
+                for (i, found) in numbers.iter().enumerate() {
+                    for j in 0..DRAWN {
+                        let expected = threefry2x32::<13>(key, [77, (i * DRAWN + j) as u32]);
+                        assert_eq!([found[j], found[DRAWN + j]], expected, "{level:?}, {len}, {i}, {j}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_level_counts_thresholds_alike() {
+        let mut random = Xoshiro256PlusPlus::seed_from_u64(17);
+        for case in 0..400usize {
+            let mut reached: Vec<u32> = (0..[0, 2, 3, 4, 12][case % 5]).map(|_| random.next_u32()).collect();
+            reached.sort_unstable();
+            let n = random.next_u32() as usize % 200;
+            let mut numbers: Vec<u32> = (0..n).map(|_| random.next_u32()).collect();
+            // Thresholds themselves are reached.
+            numbers.iter_mut().step_by(3).zip(&reached).for_each(|(n, r)| *n = *r);
+            let room = [n, n + 16, n / 2][case % 3];
+            let expected: Vec<Event> = (100..)
+                .zip(&numbers)
+                .map(|(i, n)| [i, reached.iter().filter(|r| n >= *r).count() as i32])
+                .filter(|e| e[1] != 0)
+                .take(room)
+                .collect();
+            for level in Native::levels() {
+                let mut events = vec![[-1; 2]; room];
+                let native = Native::at(level).expect("listed");
+                let sent = native.reach(&numbers, 100, &reached, &mut events);
+                assert_eq!(&events[..sent], &expected[..], "{level:?}, case {case}");
+            }
+        }
+    }
+
+    #[test]
     fn every_level_updates_neurons_alike() {
         let mut random = Xoshiro256PlusPlus::seed_from_u64(11);
         let mut seen = RunOutcome::default();
         for case in 0..PIECES {
             let n = [1, 15, 16, 17, 63, 64, 65, 200, 1000, 1024][case % 10];
-            let (piece, each, mut state) = random_piece(&mut random, n);
+            let (mut piece, each, mut state) = random_piece(&mut random, n);
+            if case % 4 == 1 {
+                // Some are near a power of two: within, at and beyond what 32 bits hold with gain and shift.
+                (piece.v_min, piece.v_max) = (-1 << 30, 1 << 30);
+                let powers = [29, random.next_u32() % 31, random.next_u32() % 31];
+                for (values, power) in [1, 2, 0].into_iter().zip(powers) {
+                    let n = state[values].len();
+                    for _ in 0..(n / 16).min(3) {
+                        let near = (1i32 << power).wrapping_add((random.next_u32() % 5) as i32 - 2);
+                        let near = near.clamp(-1 << 30, 1 << 30);
+                        state[values][random.next_u32() as usize % n] =
+                            if random.next_u32() % 2 == 0 { near } else { -near };
+                    }
+                }
+                let fits = (1 << 30) >> piece.input_shift;
+                state[0].iter_mut().for_each(|x| *x = (*x).clamp(-fits, fits));
+            }
             if case % 6 == 0 {
                 // Beyond what 32 bits hold with the shift.
                 state[0][n / 2] = [1, -1][case / 6 % 2] << (31 - piece.input_shift);

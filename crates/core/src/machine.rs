@@ -371,15 +371,17 @@ impl<'a> Machine<'a> {
     ) -> Result<(), InputError> {
         let record = self.input_piece(piece)?;
         let queued = sent_at(self.run, self.lengths, self.events, piece, &record, self.tick);
-        let mut before = queued.last().map_or(-1, |e| e[0]);
+        let last = queued.last().map_or(-1, |e| e[0]);
+        let least = u32::from(!record.holds());
+        let span = record.payload_max.wrapping_sub(least);
+        // All are looked at without a branch for each; only if one is wrong, which one.
+        let (mut before, mut wrong) = (last, false);
         for [neuron, payload] in events.clone() {
-            if neuron <= before || neuron as u32 >= record.count {
-                return Err(InputError::Neuron { neuron, count: record.count });
-            }
-            if payload == 0 && !record.holds() || payload.unsigned_abs() > record.payload_max {
-                return Err(InputError::Payload { payload, bound: record.payload_max });
-            }
+            wrong |= (neuron <= before) | (payload.unsigned_abs().wrapping_sub(least) > span);
             before = neuron;
+        }
+        if wrong || before >= 0 && before as u32 >= record.count {
+            return Err(first_wrong(&record, last, events));
         }
         self.put(piece, &record, events);
         Ok(())
@@ -428,10 +430,16 @@ impl<'a> Machine<'a> {
             return;
         };
         wake(self.busy, piece);
-        let part = |part: u32, e: &Event| record.count as usize * part as usize + e[0] as usize;
+        let neurons = record.count as usize;
+        let (values, counts) =
+            state.split_at_mut_checked(neurons * parts.spikes as usize).unwrap_or_default();
+        let held = match parts.v {
+            Some(v) => values.get_mut(neurons * v as usize..).unwrap_or_default(),
+            None => &mut [],
+        };
         let mut n = 0;
         for mut event in events {
-            if let Some(held) = parts.v.and_then(|v| state.get_mut(part(v, &event))) {
+            if let Some(held) = held.get_mut(event[0] as usize) {
                 // An event is the change of the value that is held.
                 let before = core::mem::replace(held, event[1]);
                 event[1] = event[1].wrapping_sub(before);
@@ -440,7 +448,7 @@ impl<'a> Machine<'a> {
                 continue;
             }
             ring.push(event);
-            if let Some(count) = state.get_mut(part(parts.spikes, &event)) {
+            if let Some(count) = counts.get_mut(event[0] as usize) {
                 *count = count.wrapping_add(1);
                 n += 1;
             }
@@ -983,6 +991,27 @@ impl<'a> Machine<'a> {
 
 fn v_empty() -> &'static [i32] {
     &[]
+}
+
+/// Whether a payload may come from outside into an input piece.
+#[inline(always)]
+fn takes(record: &Piece, payload: i32) -> bool {
+    (payload != 0 || record.holds()) && payload.unsigned_abs() <= record.payload_max
+}
+
+/// What is wrong with events of which one is; `before` is the last neuron that has one already.
+#[cold]
+fn first_wrong(record: &Piece, mut before: i32, events: impl Iterator<Item = Event>) -> InputError {
+    for [neuron, payload] in events {
+        if neuron <= before || neuron as u32 >= record.count {
+            return InputError::Neuron { neuron, count: record.count };
+        }
+        if !takes(record, payload) {
+            return InputError::Payload { payload, bound: record.payload_max };
+        }
+        before = neuron;
+    }
+    InputError::Neuron { neuron: before, count: record.count }
 }
 
 /// Destination cores of every neuron of a piece, or nothing where the image does not tell.

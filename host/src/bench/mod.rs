@@ -27,7 +27,7 @@ use synop_model::placement::Placement;
 
 use crate::Failure;
 use crate::report::{Counts, Host, Report, SynOps};
-use crate::simd::Native;
+use crate::simd::{Native, Numbers};
 use crate::threads::{NoInput, Team, arenas};
 use bound::{Bound, Bounds};
 use brunel::{Brunel, Storage};
@@ -512,28 +512,32 @@ fn cortical(label: &str, setting: &Setting) -> Result<Report, Failure> {
     let mut memory = arenas(&image, setting.threads);
     let state_bytes = memory.iter().map(|m| m.len() * 8).sum();
     let mut team = Team::new(image, &mut memory).map_err(Failure::work)?;
-    // The input population may be split over cores: each of its pieces takes its own part of the events.
-    let pieces: Vec<_> =
+    // The input population may be split over cores: each of its pieces, one after the other, takes its own part of the
+    // events.
+    let mut pieces: Vec<_> =
         (0..image.pieces).filter_map(|p| Some((p, image.piece(p)?))).filter(|(_, p)| p.groups == 0).collect();
+    pieces.sort_by_key(|(_, piece)| piece.population_first);
+    type Room = (Vec<Numbers>, Vec<Event>);
     thread_local! {
-        /// Counts and events of a tick: nothing is allocated in one.
-        static ROOM: std::cell::RefCell<(Vec<i32>, Vec<Event>)> = const { std::cell::RefCell::new((Vec::new(), Vec::new())) };
+        /// Numbers and events of a tick: nothing is allocated in one.
+        static ROOM: std::cell::RefCell<Room> = const { std::cell::RefCell::new((Vec::new(), Vec::new())) };
     }
-    let draw =
-        |tick: u64, put: &mut dyn FnMut(u32, &[Event]), counts: &mut Vec<i32>, events: &mut Vec<Event>| {
-            background.draw(tick, counts, events);
+    let kernels = Native::detect();
+    let input = |tick: u64, put: &mut dyn FnMut(u32, &[Event])| {
+        ROOM.with_borrow_mut(|(numbers, events)| {
+            background.draw(&kernels, tick, numbers, events);
+            let mut rest = &mut events[..];
             for (number, piece) in &pieces {
                 let first = piece.population_first as i32;
-                let from = events.partition_point(|e| e[0] < first);
-                let to = events.partition_point(|e| e[0] < first + piece.count as i32);
-                let mine = &mut events[from..to];
-                mine.iter_mut().for_each(|e| e[0] -= first);
+                let end = rest.partition_point(|e| e[0] < first + piece.count as i32);
+                let (mine, others) = rest.split_at_mut(end);
+                if first != 0 {
+                    mine.iter_mut().for_each(|e| e[0] -= first);
+                }
                 put(*number, mine);
-                mine.iter_mut().for_each(|e| e[0] += first);
+                rest = others;
             }
-        };
-    let input = |tick: u64, put: &mut dyn FnMut(u32, &[Event])| {
-        ROOM.with_borrow_mut(|(counts, events)| draw(tick, put, counts, events));
+        });
     };
     let (settle, ticks) = (1_000, ((10_000.0 * setting.length) as u64).max(1));
     let mut spikes = 0;
@@ -543,10 +547,10 @@ fn cortical(label: &str, setting: &Setting) -> Result<Report, Failure> {
     for _ in 0..setting.repeats {
         bounds.measure(&[Bound::Stream, Bound::Scatter]);
         team.machines_mut().iter_mut().for_each(Machine::restart);
-        team.run(&Native::detect(), settle, &input).map_err(Failure::work)?;
+        team.run(&kernels, settle, &input).map_err(Failure::work)?;
         let before = recurrent(&team);
         spikes = team.total(Count::Spikes);
-        let (done, spent) = Spent::on(|| team.run(&Native::detect(), ticks, &input));
+        let (done, spent) = Spent::on(|| team.run(&kernels, ticks, &input));
         done.map_err(Failure::work)?;
         if best.events == 0 || spent.cpu_s < best.spent.cpu_s {
             best = Measured { events: recurrent(&team) - before, spent };
@@ -554,8 +558,8 @@ fn cortical(label: &str, setting: &Setting) -> Result<Report, Failure> {
         spikes = team.total(Count::Spikes) - spikes;
     }
     let ((), draws) = Spent::on(|| {
-        let (mut counts, mut events) = (Vec::new(), Vec::new());
-        (0..ticks).for_each(|tick| background.draw(tick, &mut counts, &mut events));
+        let (mut numbers, mut events) = (Vec::new(), Vec::new());
+        (0..ticks).for_each(|tick| background.draw(&kernels, tick, &mut numbers, &mut events));
     });
     let size = background.size() as u64;
     let (counts, synops) = counts(&image, team.machines_mut().iter(), settle + ticks);
