@@ -11,7 +11,7 @@ use rand_xoshiro::rand_core::{RngCore, SeedableRng};
 use std::hint::black_box;
 use synop::bench::brunel::{Brunel, SMALL};
 use synop::bench::crossbar::Reads;
-use synop::bench::poisson::Poisson;
+use synop::bench::poisson::{Poisson, Room};
 use synop::simd::Native;
 use synop_core::store::{Event, Matrix, SparseRow};
 use synop_core::{Kernels, Machine, Threefry, Unobserved};
@@ -87,13 +87,13 @@ fn tick(c: &mut Criterion) {
 /// 10,000 Poisson sources.
 fn poisson(c: &mut Criterion) {
     let sources = Poisson::new(1, &[(10_000, 0.2)]);
-    let (mut numbers, mut events, mut tick) = (Vec::new(), Vec::new(), 0);
+    let (mut room, mut tick) = (Room::default(), 0);
     let mut group = c.benchmark_group("Poisson");
     group.throughput(Throughput::Elements(10_000));
     group.bench_function("draws", |b| {
         b.iter(|| {
             tick += 1;
-            sources.draw(&Native::detect(), tick, &mut numbers, &mut events);
+            sources.draw(&Native::detect(), tick, &mut room).len()
         });
     });
     group.finish();

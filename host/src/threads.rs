@@ -174,7 +174,7 @@ impl<'a> Team<'a> {
         if let ([machine], [observer, ..]) = (&mut self.machines[..], &mut *observers) {
             let mut draws = Threefry::<13>::new(seed);
             for _ in 0..ticks {
-                put(machine, input)?;
+                put(machine, kernels, input)?;
                 machine.step(kernels, &mut draws, observer);
             }
             return Ok(());
@@ -202,11 +202,11 @@ impl<'a> Team<'a> {
     }
 }
 
-fn put(machine: &mut Machine<'_>, input: &impl Input) -> Result<(), InputError> {
+fn put(machine: &mut Machine<'_>, kernels: &impl Kernels, input: &impl Input) -> Result<(), InputError> {
     let mut result = Ok(());
     input.events(machine.tick(), &mut |piece, events| {
         if result.is_ok() {
-            result = machine.inject(piece, events);
+            result = machine.inject_by(kernels, piece, events);
         }
     });
     result
@@ -254,7 +254,7 @@ impl Worker<'_, '_> {
         while left > 0 {
             let length = window.min(left);
             for _ in 0..length {
-                result = result.and(put(self.machine, input));
+                result = result.and(put(self.machine, kernels, input));
                 self.machine.step(kernels, draws, observer);
             }
             left -= length;
@@ -274,7 +274,7 @@ impl Worker<'_, '_> {
     ) -> Result<(), InputError> {
         let mut result = Ok(());
         for _ in 0..ticks {
-            result = result.and(put(self.machine, input));
+            result = result.and(put(self.machine, kernels, input));
             self.machine.begin(kernels);
             for stage in 1..=self.machine.image().stages {
                 self.machine.stage(stage, kernels, draws, observer);

@@ -28,8 +28,9 @@ pub(crate) mod run {
     pub(crate) const ARRIVED: usize = 7;
     /// Input groups that count.
     pub(crate) const MASK: usize = 8;
-    /// Whether 32-bit arithmetic is exact for it.
-    pub(crate) const NARROW: usize = 9;
+    /// Bit 0: 32-bit arithmetic is exact for it. Above, where all its sparse synapses add to the same sums: one of
+    /// their ports, plus one.
+    pub(crate) const FACTS: usize = 9;
     /// Whether weights changed under sums that persist.
     pub(crate) const STALE: usize = 10;
     /// First entry of its stage's order, for sequential pieces.

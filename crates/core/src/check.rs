@@ -306,8 +306,8 @@ fn classes(image: &Image<'_>, piece: u32) -> Checked<()> {
         if c.rows == NONE {
             continue;
         }
-        let end = (c.rows as usize).checked_add(p.count as usize + 1);
-        ensure(end.is_some_and(|e| e <= image.rows.len()), s, i, "row table outside of its section")?;
+        let end = u64::from(c.rows) + u64::from(p.count.saturating_sub(1)) * u64::from(c.stride) + 2;
+        ensure(end <= image.rows.len() as u64, s, i, "row table outside of its section")?;
         for local in 0..p.count {
             let (first, end) = image.row(&c, local);
             ensure(

@@ -381,6 +381,10 @@ pub struct Entry {
 
 /// Words of a delay-class record.
 pub const DELAY_WORDS: usize = 4;
+/// Bits of a delay-class record's first word that are the delay; the others are its stride less one.
+pub const DELAY_BITS: u32 = 17;
+/// Largest stride of a delay class.
+pub const MOST_STRIDE: usize = 1 << (32 - DELAY_BITS);
 /// What a spike reads when it is `delay` ticks old.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DelayClass {
@@ -392,6 +396,16 @@ pub struct DelayClass {
     pub ports: u32,
     /// First index of the row table, or [`NONE`].
     pub rows: u32,
+    /// Entries of the row table from one neuron to the next: the rows of a neuron in several classes stand side by side.
+    pub stride: u32,
+}
+
+impl DelayClass {
+    /// The entry of neuron `local` in the row table; the next one is the end of its row.
+    #[inline(always)]
+    pub fn place(&self, local: u32) -> usize {
+        (self.rows as usize).wrapping_add((local as usize).wrapping_mul(self.stride as usize))
+    }
 }
 
 /// How a port stores its synapses.
@@ -445,7 +459,7 @@ pub struct Port {
 }
 
 /// What a row segment needs to know of its port and the port's target: of few synapses there may be many.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Landing {
     pub(crate) piece: u32,
     pub(crate) count: u32,
@@ -718,7 +732,13 @@ impl<'a> Image<'a> {
     #[inline]
     pub fn delay_class(&self, i: u32) -> Option<DelayClass> {
         let r = record(self.delay_words, i, DELAY_WORDS)?;
-        Some(DelayClass { delay: word(r, 0), first_port: word(r, 1), ports: word(r, 2), rows: word(r, 3) })
+        Some(DelayClass {
+            delay: word(r, 0) & ((1 << DELAY_BITS) - 1),
+            first_port: word(r, 1),
+            ports: word(r, 2),
+            rows: word(r, 3),
+            stride: (word(r, 0) >> DELAY_BITS) + 1,
+        })
     }
 
     /// Port record `i`.
@@ -769,8 +789,8 @@ impl<'a> Image<'a> {
     /// Row segments of neuron `local` (in its piece) in a delay class: first and end index.
     #[inline(always)]
     pub fn row(&self, class: &DelayClass, local: u32) -> (u32, u32) {
-        let at = class.rows as usize + local as usize;
-        (word(self.rows, at), word(self.rows, at + 1))
+        let at = class.place(local);
+        (word(self.rows, at), word(self.rows, at.wrapping_add(1)))
     }
 
     /// Words of rule `i`.

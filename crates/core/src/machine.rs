@@ -22,7 +22,9 @@ use crate::image::{
 };
 use crate::neuron::{BLOCK, Params, State, Value};
 use crate::observer::{Observer, Work};
-use crate::store::{Event, Kernels, Matrix, RUN, RunOutcome, SparseRow, SparseRows, SparseRun, tally};
+use crate::store::{
+    Event, Kernels, Loop, Matrix, Portable, RUN, RunOutcome, SparseRow, SparseRows, SparseRun, tally,
+};
 use crate::words::{bytes_at, word};
 use core::fmt;
 use core::ops::Range;
@@ -201,6 +203,7 @@ impl<'a> Machine<'a> {
             let hosted = self.hosts(piece.core);
             let slots = piece.delay_max + 1;
             let narrow = is_narrow(&self.image, p, &piece);
+            let alike = if hosted { alike(&self.image, p, &piece).map_or(0, |port| port + 1) } else { 0 };
             let mask = match self.image.phase_count() {
                 0 => (1 << piece.groups) - 1,
                 _ => word(self.image.phases, p as usize),
@@ -212,7 +215,7 @@ impl<'a> Machine<'a> {
             set(r, run::SLOTS, slots);
             set(r, run::LENGTHS, lengths);
             set(r, run::MASK, mask);
-            set(r, run::NARROW, u32::from(narrow));
+            set(r, run::FACTS, u32::from(narrow) | alike << 1);
             let cores = fanout_of(&self.image, &piece);
             let common = cores.first().copied().unwrap_or(0);
             set(r, run::FANOUT, if cores.iter().all(|n| *n == common) { common } else { NONE });
@@ -352,11 +355,28 @@ impl<'a> Machine<'a> {
     /// # Errors
     /// [`InputError`] names what is wrong; nothing is taken then.
     pub fn inject(&mut self, piece: u32, events: &[Event]) -> Result<(), InputError> {
+        self.inject_by(&Portable, piece, events)
+    }
+
+    /// As [`Machine::inject`], with loops for the very processor.
+    ///
+    /// # Errors
+    /// [`InputError`] names what is wrong; nothing is taken then.
+    pub fn inject_by<K: Kernels>(
+        &mut self,
+        kernels: &K,
+        piece: u32,
+        events: &[Event],
+    ) -> Result<(), InputError> {
         let record = self.input_piece(piece)?;
         if !sent_at(self.run, self.lengths, self.events, piece, &record, self.tick).is_empty() {
             return Err(InputError::Twice { piece });
         }
-        self.extend(piece, events.iter().copied())
+        if kernels.run(IsWrong { record: &record, last: -1, events: events.iter().copied() }) {
+            return Err(first_wrong(&record, -1, events.iter().copied()));
+        }
+        self.put(piece, &record, events.iter().copied());
+        Ok(())
     }
 
     /// As [`Machine::inject`], but a piece may be given its events of a tick bit by bit: neuron numbers go on
@@ -372,15 +392,7 @@ impl<'a> Machine<'a> {
         let record = self.input_piece(piece)?;
         let queued = sent_at(self.run, self.lengths, self.events, piece, &record, self.tick);
         let last = queued.last().map_or(-1, |e| e[0]);
-        let least = u32::from(!record.holds());
-        let span = record.payload_max.wrapping_sub(least);
-        // All are looked at without a branch for each; only if one is wrong, which one.
-        let (mut before, mut wrong) = (last, false);
-        for [neuron, payload] in events.clone() {
-            wrong |= (neuron <= before) | (payload.unsigned_abs().wrapping_sub(least) > span);
-            before = neuron;
-        }
-        if wrong || before >= 0 && before as u32 >= record.count {
+        if (IsWrong { record: &record, last, events: events.clone() }).run() {
             return Err(first_wrong(&record, last, events));
         }
         self.put(piece, &record, events);
@@ -437,18 +449,28 @@ impl<'a> Machine<'a> {
             Some(v) => values.get_mut(neurons * v as usize..).unwrap_or_default(),
             None => &mut [],
         };
+        let first = ring.count;
+        if parts.v.is_none() {
+            let mut sent = 0;
+            for (place, event) in ring.rest().iter_mut().zip(events) {
+                *place = event;
+                sent += 1;
+            }
+            ring.count += sent;
+        } else {
+            for [neuron, mut value] in events {
+                if let Some(held) = held.get_mut(neuron as usize) {
+                    // An event is the change of the value that is held.
+                    value = value.wrapping_sub(core::mem::replace(held, value));
+                }
+                if value != 0 {
+                    ring.push([neuron, value]);
+                }
+            }
+        }
         let mut n = 0;
-        for mut event in events {
-            if let Some(held) = held.get_mut(event[0] as usize) {
-                // An event is the change of the value that is held.
-                let before = core::mem::replace(held, event[1]);
-                event[1] = event[1].wrapping_sub(before);
-            }
-            if event[1] == 0 {
-                continue;
-            }
-            ring.push(event);
-            if let Some(count) = counts.get_mut(event[0] as usize) {
+        for &[neuron, _] in ring.sent().get(first..).unwrap_or(&[]) {
+            if let Some(count) = counts.get_mut(neuron as usize) {
                 *count = count.wrapping_add(1);
                 n += 1;
             }
@@ -530,6 +552,7 @@ impl<'a> Machine<'a> {
     pub fn begin<K: Kernels>(&mut self, kernels: &K) {
         self.refresh_arrays();
         self.rebuild_stale(kernels);
+        self.fetch_sent(kernels);
         self.deliver_due(kernels);
         self.prepare(kernels);
     }
@@ -591,12 +614,72 @@ impl<'a> Machine<'a> {
         while let Some(p) = next_busy(self.busy, next) {
             next = p + 1;
             let Some(piece) = self.image.piece(p) else { continue };
+            let together = self.deliver_together(p, &piece, kernels);
             for c in piece.delay_first..piece.delay_first + piece.delay_count {
                 let Some(class) = self.image.delay_class(c) else { continue };
                 let at_once = class.delay == 0 && piece.kind != Kind::Input;
-                if !at_once && u64::from(class.delay) <= self.tick {
+                if !at_once && u64::from(class.delay) <= self.tick && !(together && class.ports == 0) {
                     self.deliver(p, &piece, &class, kernels);
                 }
+            }
+        }
+    }
+
+    /// Reads the rows that are due of all delays of a piece in one go, but those of classes with a matrix; not where they
+    /// add to different sums, or to those of neurons at rest. Says whether it did.
+    fn deliver_together<K: Kernels>(&mut self, p: u32, piece: &Piece, kernels: &K) -> bool {
+        let facts = word(self.run, p as usize * RUN_WORDS + run::FACTS);
+        let Some(port) = (facts >> 1).checked_sub(1).filter(|_| K::FETCHES) else { return false };
+        let mut t = Target::of(&self.image, self.run, port);
+        let of = |field: usize| word(self.run, t.piece as usize * RUN_WORDS + field);
+        let awake = of(run::ALL) != 0 || of(run::AWAKE) as usize * 4 > t.count;
+        if !K::RUNS.contains(&t.bits) || t.sums == usize::MAX || !awake {
+            return false;
+        }
+        let image = self.image;
+        let mut picked = Picked { segments: [[0; 2]; TOGETHER], events: [[0; 2]; TOGETHER], count: 0 };
+        for c in piece.delay_first..piece.delay_first + piece.delay_count {
+            let Some(class) = image.delay_class(c) else { continue };
+            let at_once = class.delay == 0 && piece.kind != Kind::Input;
+            if class.rows == NONE || class.ports != 0 || at_once {
+                continue;
+            }
+            let Some(tick) = self.tick.checked_sub(class.delay.into()) else { continue };
+            for &[neuron, payload] in sent_at(self.run, self.lengths, self.events, p, piece, tick) {
+                let (first, end) = image.row(&class, neuron as u32);
+                // Mostly there is one segment, or none.
+                let mut segment = first;
+                loop {
+                    if picked.count == TOGETHER {
+                        read_picked(&image, self.state, &mut t, &picked, kernels);
+                        picked.count = 0;
+                    }
+                    picked.push(segment, payload, segment < end);
+                    segment = segment.saturating_add(1);
+                    if segment >= end {
+                        break;
+                    }
+                }
+            }
+        }
+        read_picked(&image, self.state, &mut t, &picked, kernels);
+        if t.rows != 0 {
+            reach(self.run, self.busy, t.piece, t.rows as u32);
+        }
+        t.count::<K>(self.counters);
+        true
+    }
+
+    /// Has the synapses fetched of the spikes of the tick before, where their rows stand side by side.
+    fn fetch_sent<K: Kernels>(&self, kernels: &K) {
+        if !K::FETCHES {
+            return;
+        }
+        let mut next = 0;
+        while let Some(p) = next_busy(self.busy, next) {
+            next = p + 1;
+            if let Some(class) = self.whole_rows(p) {
+                self.fetch_whole(p, &class, 1, true, kernels);
             }
         }
     }
@@ -612,8 +695,18 @@ impl<'a> Machine<'a> {
         while let Some(p) = next_busy(self.busy, next) {
             next = p + 1;
             let Some((first, count)) = self.image.classes_of(p) else { continue };
+            if let Some(class) = self.whole_rows(p)
+                && self.image.piece(p).is_some_and(|piece| !self.hosts(piece.core))
+            {
+                // They have just come from elsewhere.
+                self.fetch_whole(p, &class, 1, false, kernels);
+                self.fetch_whole(p, &class, 2, true, kernels);
+            }
             for c in first..first + count {
                 let Some(class) = self.image.delay_class(c) else { continue };
+                if class.stride >= MANY && class.rows != NONE && class.ports == 0 {
+                    continue;
+                }
                 let Some(piece) = self.image.piece(p).filter(|_| class.delay > 1) else { continue };
                 for ahead in 1..u64::from(class.delay).min(4) {
                     let Some(tick) = (self.tick + ahead).checked_sub(u64::from(class.delay)) else {
@@ -622,6 +715,39 @@ impl<'a> Machine<'a> {
                     let events = sent_at(self.run, self.lengths, self.events, p, &piece, tick);
                     self.fetch(&class, ahead, events, kernels);
                 }
+            }
+        }
+    }
+
+    /// A class of a piece whose rows of many delays stand side by side.
+    fn whole_rows(&self, p: u32) -> Option<DelayClass> {
+        let (first, count) = self.image.classes_of(p).filter(|(_, count)| *count >= MANY)?;
+        (first..first + count)
+            .filter_map(|c| self.image.delay_class(c))
+            .find(|class| class.stride >= MANY && class.rows != NONE)
+    }
+
+    /// Has all fetched that the first spikes of a tick will read in all ticks to come, as it stands side by side: the records
+    /// of their segments, or then the synapses.
+    fn fetch_whole<K: Kernels>(&self, p: u32, class: &DelayClass, age: u32, synapses: bool, kernels: &K) {
+        let image = &self.image;
+        let Some(piece) = image.piece(p).filter(|piece| age <= piece.delay_max) else { return };
+        let Some(tick) = self.tick.checked_sub(age.into()) else { return };
+        let (segments, _) = image.segments.as_chunks::<{ crate::image::SEGMENT_WORDS }>();
+        let events = sent_at(self.run, self.lengths, self.events, p, &piece, tick);
+        for &[neuron, _] in events.iter().take(WHOLE_ROWS) {
+            let place = class.place(neuron as u32);
+            let Some([first, .., end]) = image.rows.get(place..=place.wrapping_add(class.stride as usize))
+            else {
+                continue;
+            };
+            let Some(row) = segments.get(*first as usize..*end as usize) else { continue };
+            if !synapses {
+                kernels.soon(bytemuck::cast_slice(row));
+            } else if let [Some(head), Some(tail)] = [row.first(), row.last()].map(|s| s.map(Segment::of)) {
+                let from = head.offset as usize * 4;
+                let to = tail.offset as usize * 4 + Segment::target_bytes(tail.len) + tail.len as usize;
+                kernels.soon(bytes_at(image.data, from, to.saturating_sub(from).min(WHOLE_BYTES)));
             }
         }
     }
@@ -728,6 +854,11 @@ impl<'a> Machine<'a> {
                 observer.enters(Work::Rows);
             }
             self.deliver_now(p, &piece, kernels);
+            if K::FETCHES
+                && let Some(class) = self.whole_rows(p)
+            {
+                self.fetch_whole(p, &class, 0, false, kernels);
+            }
             if O::LOOKS {
                 observer.enters(Work::Neurons);
             }
@@ -749,7 +880,7 @@ impl<'a> Machine<'a> {
         if !all && awake == 0 && get(r, run::ARRIVED) == 0 {
             return;
         }
-        let (mask, narrow, cores) = (get(r, run::MASK), get(r, run::NARROW) != 0, get(r, run::FANOUT));
+        let (mask, narrow, cores) = (get(r, run::MASK), get(r, run::FACTS) & 1 != 0, get(r, run::FANOUT));
         let (first_active, base) = (get(r, run::ACTIVE) as usize, get(r, run::STATE) as usize);
         set(r, run::ALL, 0);
         set(r, run::ARRIVED, 0);
@@ -996,7 +1127,30 @@ fn v_empty() -> &'static [i32] {
 /// Whether a payload may come from outside into an input piece.
 #[inline(always)]
 fn takes(record: &Piece, payload: i32) -> bool {
-    (payload != 0 || record.holds()) && payload.unsigned_abs() <= record.payload_max
+    ((payload != 0) | record.holds()) & (payload.unsigned_abs() <= record.payload_max)
+}
+
+/// Whether one of some events is wrong, looked at without a branch for each; `last` is the last neuron that has one
+/// already.
+struct IsWrong<'r, E> {
+    record: &'r Piece,
+    last: i32,
+    events: E,
+}
+
+impl<E: Iterator<Item = Event>> Loop for IsWrong<'_, E> {
+    type Output = bool;
+
+    #[inline(always)]
+    fn run(self) -> bool {
+        let (mut before, mut wrong) = (self.last, false);
+        for [neuron, payload] in self.events {
+            wrong |= (neuron <= before) | !takes(self.record, payload);
+            before = neuron;
+        }
+        // They ascend: if the last one is a neuron of the piece, all are.
+        wrong || before >= self.record.count as i32
+    }
 }
 
 /// What is wrong with events of which one is; `before` is the last neuron that has one already.
@@ -1271,6 +1425,7 @@ impl Bank<'_, '_> {
         let image = self.image;
         let mut rows = SparseRows {
             index: image.rows.get(class.rows as usize..).unwrap_or(&[]),
+            stride: class.stride,
             segments: image.segments.as_chunks().0,
             halves: bytemuck::try_cast_slice(image.data).unwrap_or(&[]),
             nth: 0,
@@ -1401,6 +1556,89 @@ impl Bank<'_, '_> {
     }
 }
 
+/// A port of the sparse synapses of a piece of many delays, where all of them add to the same sums of neurons that
+/// sleep and wake together, with fixed weights.
+fn alike(image: &Image<'_>, p: u32, piece: &Piece) -> Option<u32> {
+    if piece.delay_count < MANY || piece.kind == Kind::Binary {
+        return None;
+    }
+    let sparse = |port: Port| port.source == p && port.store == Store::Sparse;
+    let mut ports = (0..image.ports).filter(|q| image.port(*q).is_some_and(sparse));
+    let first = ports.next()?;
+    let landing = image.landing(first)?;
+    let plain = image.piece(landing.piece)?.kind == Kind::Lif
+        && landing.flags & flag::TOUCHED == 0
+        && landing.rule == NONE
+        && matches!(landing.bits, 0 | 8);
+    (plain && ports.all(|q| image.landing(q) == Some(landing))).then_some(first)
+}
+
+/// Segments that are read in one go, each as the only one of a row.
+struct Picked {
+    /// Each and the one behind it.
+    segments: [[u32; 2]; TOGETHER],
+    /// Which of them, and the payload.
+    events: [Event; TOGETHER],
+    count: usize,
+}
+
+impl Picked {
+    /// Takes one more if it is there, without a branch to guess; there is room.
+    #[inline(always)]
+    fn push(&mut self, segment: u32, payload: i32, there: bool) {
+        let n = self.count;
+        let (Some(s), Some(e)) = (self.segments.get_mut(n), self.events.get_mut(n)) else { return };
+        (*s, *e) = ([segment, segment.wrapping_add(1)], [n as i32, payload]);
+        self.count += usize::from(there);
+    }
+}
+
+/// Adds picked segments to the sums of a target.
+fn read_picked<K: Kernels>(
+    image: &Image<'_>,
+    state: &mut [i32],
+    t: &mut Target,
+    picked: &Picked,
+    kernels: &K,
+) {
+    let Some(sums) = state.get_mut(t.sums..t.sums + t.count) else { return };
+    let rows = SparseRows {
+        index: picked.segments.as_flattened(),
+        stride: 2,
+        segments: image.segments.as_chunks().0,
+        halves: bytemuck::try_cast_slice(image.data).unwrap_or(&[]),
+        nth: 0,
+        port: NONE,
+        one: (t.bits == 0).then_some(t.weight),
+        changes: false,
+    };
+    let mut rest = picked.events.get(..picked.count).unwrap_or(&[]);
+    while let [[i, payload], others @ ..] = rest {
+        let run = kernels.sparse_run(sums, &rows, rest);
+        t.add(&run);
+        if run.events != 0 {
+            rest = rest.get(run.events..).unwrap_or(&[]);
+            continue;
+        }
+        rest = others;
+        let segment = rows.row(*i as u32).and_then(|[s, _]| Segment::at(image.segments, *s));
+        let Some(segment) = segment else { continue };
+        let at = segment.offset as usize * 4;
+        let tbytes = Segment::target_bytes(segment.len);
+        let wbytes = Segment::weight_bytes(segment.len, t.bits);
+        let row = SparseRow {
+            targets: bytemuck::try_cast_slice(bytes_at(image.data, at, tbytes)).unwrap_or(&[]),
+            weights: bytes_at(image.data, at + tbytes, wbytes),
+            bits: t.bits,
+            weight: t.weight,
+        };
+        kernels.sparse(sums, row, *payload, &[]);
+        t.tally(segment.len, segment.extra, payload.unsigned_abs() == 1, tbytes + wbytes);
+    }
+}
+
+/// Segments that are picked before they are read.
+const TOGETHER: usize = 128;
 /// Rows from one that is read to the one that is fetched meanwhile.
 pub const AHEAD: usize = 2;
 /// The same where rows have fewer than [`SHORT`] synapses.
@@ -1411,14 +1649,19 @@ pub const SHORT: u32 = 128;
 pub const AHEAD_OF_SEGMENTS: usize = 12;
 /// Rows from one that is read to the one whose place is fetched.
 pub const AHEAD_OF_ROWS: usize = 16;
+/// Delays of a neuron's rows from which on they are fetched together.
+const MANY: u32 = 8;
+/// Such rows of a tick that are fetched, and bytes of each, at most.
+const WHOLE_ROWS: usize = 32;
+const WHOLE_BYTES: usize = 4096;
 /// Bytes of a row that are fetched a tick ahead: a processor goes on by itself.
 const FIRST_BYTES: usize = 512;
 
 /// The words that say where a neuron's row stands.
 #[inline(always)]
 fn row_words<'a>(image: &Image<'a>, class: &DelayClass, neuron: u32) -> &'a [u32] {
-    let at = class.rows as usize + neuron as usize;
-    image.rows.get(at..at + 1).unwrap_or(&[])
+    let at = class.place(neuron);
+    image.rows.get(at..at.wrapping_add(1)).unwrap_or(&[])
 }
 
 /// The record of segment `nth` of a neuron's row, or of one behind it.

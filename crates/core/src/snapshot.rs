@@ -61,7 +61,7 @@ fn bytes_mut<T: bytemuck::Pod>(values: &mut [T]) -> &mut [u8] {
 
 /// Fields of the run-time record that follow from the image.
 const FIXED: [usize; 8] =
-    [run::STATE, run::ACTIVE, run::EVENTS, run::SLOTS, run::LENGTHS, run::NARROW, run::ORDER, run::FANOUT];
+    [run::STATE, run::ACTIVE, run::EVENTS, run::SLOTS, run::LENGTHS, run::FACTS, run::ORDER, run::FANOUT];
 
 impl Machine<'_> {
     fn saved_parts(&self) -> [&[u8]; 11] {

@@ -49,20 +49,30 @@ pub struct SparseRow<'a> {
 /// Sparse rows of a delay class, as they stand in an image, and what is to be read of them.
 #[derive(Clone, Copy, Debug)]
 pub struct SparseRows<'a> {
-    /// First segment of each row; the next row's is the end.
+    /// First segment of each row; the next entry is the end.
     pub index: &'a [u32],
+    /// Entries from one row to the next.
+    pub stride: u32,
     /// Records of segments, see [`Segment`].
     pub segments: &'a [[u32; SEGMENT_WORDS]],
     /// What the records point to, targets and then weights, in units of two bytes.
     pub halves: &'a [u16],
     /// Which segment of each row.
     pub nth: u32,
-    /// Its port.
+    /// Its port, or [`NONE`](crate::image::NONE) where all that are read are alike.
     pub port: u32,
     /// The weight of all its synapses, where they have none of their own.
     pub one: Option<i32>,
     /// Whether every payload counts as one that is only added.
     pub changes: bool,
+}
+
+impl<'a> SparseRows<'a> {
+    /// First and end segment of row `i`.
+    #[inline(always)]
+    pub fn row(&self, i: u32) -> Option<&'a [u32; 2]> {
+        self.index.get((i as usize).wrapping_mul(self.stride as usize)..)?.first_chunk()
+    }
 }
 
 /// What [`Kernels::sparse_run`] read.
@@ -529,7 +539,7 @@ fn sparse_run(sums: &mut [i32], rows: &SparseRows<'_>, events: &[Event]) -> Spar
     let mut run = SparseRun::default();
     let (mut rest, mut empty, mut nonzero) = (events, 0, 0);
     while let [[i, payload], tail @ ..] = rest {
-        let Some(&[first, end]) = rows.index.get(*i as usize..).and_then(|r| r.first_chunk()) else { break };
+        let Some(&[first, end]) = rows.row(*i as u32) else { break };
         if *payload != common {
             break;
         }
@@ -694,6 +704,7 @@ mod tests {
             let (one, changes) = (None, false);
             let rows = SparseRows {
                 index: &index,
+                stride: 1,
                 segments: &segments,
                 halves: &halves,
                 nth,

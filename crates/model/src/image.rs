@@ -520,6 +520,16 @@ impl<'n> Writer<'n> {
         self.piece_words[r + 9] = delays.len() as u32;
         self.piece_words[r + 10] = delays.last().copied().unwrap_or(0);
         let mut port_numbers = BTreeMap::new();
+        // Rows of different delays stand side by side, neuron by neuron: what a spike reads in the ticks to come is in one
+        // place.
+        let mut ages: Vec<u32> = sparse_ports.keys().map(|k| k.0).collect();
+        ages.dedup();
+        let mut places = BTreeMap::new();
+        let mut first = self.rows.len();
+        for side in ages.chunks(layout::MOST_STRIDE) {
+            places.extend((first..).zip(side).map(|(place, age)| (*age, (place as u32, side.len() as u32))));
+            first += side.len() * sparse.len() + 1;
+        }
         for delay in delays {
             let first_port = self.ports.len() as u32;
             self.ports.extend(matrices.remove(&delay).unwrap_or_default());
@@ -531,11 +541,12 @@ impl<'n> Writer<'n> {
                 let port = self.sparse_port(piece, *key);
                 self.ports.push(port);
             }
-            let rows = if keys.is_empty() { NONE } else { self.rows.len() as u32 };
-            self.delay_words.extend_from_slice(&[delay, first_port, ports, rows]);
-            if !keys.is_empty() {
-                self.sparse_rows(delay, &sparse, &port_numbers, &mut reach);
-            }
+            let (rows, stride) = places.get(&delay).copied().unwrap_or((NONE, 1));
+            let age = delay | (stride - 1) << layout::DELAY_BITS;
+            self.delay_words.extend_from_slice(&[age, first_port, ports, rows]);
+        }
+        for side in ages.chunks(layout::MOST_STRIDE) {
+            self.sparse_rows(side, &sparse, &port_numbers, &mut reach);
         }
         self.fanout.extend(reach.iter_mut().map(|cores| {
             cores.sort_unstable();
@@ -761,21 +772,25 @@ impl<'n> Writer<'n> {
         PortDraft { words, core: self.pieces[target as usize].core, plastic: p.rule.is_some() }
     }
 
-    /// The row table and segments of one delay class.
+    /// The row table and segments of some delay classes, neuron by neuron.
     fn sparse_rows(
         &mut self,
-        delay: u32,
+        delays: &[u32],
         lists: &[Vec<Synapse>],
         ports: &BTreeMap<PortKey, usize>,
         reach: &mut [Vec<u32>],
     ) {
         for (list, reach) in lists.iter().zip(reach) {
-            self.rows.push((self.segments.len() / layout::SEGMENT_WORDS) as u32);
-            let class = list.partition_point(|s| s.key.0 < delay)..list.partition_point(|s| s.key.0 <= delay);
-            for run in list[class].chunk_by(|a, b| a.key == b.key) {
-                let port = ports[&run[0].key];
-                reach.push(self.ports[port].core as u32);
-                self.segment(port, run);
+            let mut rest = &list[list.partition_point(|s| s.key.0 < delays[0])..];
+            for delay in delays {
+                self.rows.push((self.segments.len() / layout::SEGMENT_WORDS) as u32);
+                let (class, later) = rest.split_at(rest.partition_point(|s| s.key.0 <= *delay));
+                for run in class.chunk_by(|a, b| a.key == b.key) {
+                    let port = ports[&run[0].key];
+                    reach.push(self.ports[port].core as u32);
+                    self.segment(port, run);
+                }
+                rest = later;
             }
         }
         self.rows.push((self.segments.len() / layout::SEGMENT_WORDS) as u32);
@@ -885,8 +900,8 @@ impl<'n> Writer<'n> {
     fn least_delay(&self) -> u32 {
         let mut least = u32::MAX;
         for class in self.delay_words.chunks(layout::DELAY_WORDS) {
-            if let [delay, ..] = class {
-                least = least.min(*delay);
+            if let [age, ..] = class {
+                least = least.min(age & ((1 << layout::DELAY_BITS) - 1));
             }
         }
         least

@@ -151,3 +151,109 @@ fn normal(random: &mut Xoshiro256PlusPlus) -> f64 {
     let sum: f64 = (0..12).map(|_| (random.next_u64() >> 11) as f64 / (1u64 << 53) as f64).sum();
     sum - 6.0
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bench::poisson::Room;
+    use crate::simd::Native;
+    use crate::threads::{Team, arenas};
+    use synop_core::store::{Event, Portable};
+    use synop_core::{Count, Image, Kernels};
+    use synop_model::image::write;
+    use synop_model::placement::Placement;
+
+    /// What stays the same however a network is placed and run: spikes of the neurons, in order, and events. And what else
+    /// the machines count.
+    type Ran = (Vec<i32>, [u64; 4], [u64; 3]);
+
+    fn ran<K: Kernels + Sync>(
+        image: &Image<'_>,
+        threads: usize,
+        kernels: &K,
+        ticks: u64,
+        events: &(dyn Fn(u64) -> Vec<Event> + Sync),
+    ) -> Ran {
+        let mut memory = arenas(image, threads);
+        let mut team = Team::new(*image, &mut memory).unwrap();
+        let pieces: Vec<_> = (0..image.pieces).map(|p| (p, image.piece(p).unwrap())).collect();
+        let input = |tick: u64, put: &mut dyn FnMut(u32, &[Event])| {
+            for (p, piece) in pieces.iter().filter(|(_, piece)| piece.groups == 0) {
+                let first = piece.population_first as i32;
+                let mine = events(tick).into_iter().map(|e| [e[0] - first, e[1]]);
+                put(*p, &mine.filter(|e| (0..piece.count as i32).contains(&e[0])).collect::<Vec<_>>());
+            }
+        };
+        team.run(kernels, ticks, &input).unwrap();
+        let mut neurons: Vec<_> = pieces.iter().filter(|(_, piece)| piece.groups != 0).collect();
+        neurons.sort_by_key(|(_, piece)| (piece.population, piece.population_first));
+        let spikes = neurons.iter().flat_map(|(p, _)| team.host(*p).unwrap().spike_counts(*p).to_vec());
+        let (of_network, of_machines) = (
+            [Count::StoredEvents, Count::EffectiveEvents, Count::Accumulates, Count::MultiplyAccumulates],
+            [Count::Rows, Count::SynapseBytes, Count::Updates],
+        );
+        (spikes.collect(), of_network.map(|c| team.total(c)), of_machines.map(|c| team.total(c)))
+    }
+
+    fn is_the_same_however_it_runs(
+        network: &Network,
+        ticks: u64,
+        events: &(dyn Fn(u64) -> Vec<Event> + Sync),
+    ) {
+        let mut first: Option<Ran> = None;
+        for cores in [1, 2] {
+            let blob = write(network, &Placement::spread(network, cores)).unwrap();
+            let image = blob.image().unwrap();
+            let expected = ran(&image, 1, &Portable, ticks, events);
+            assert!(expected.0.iter().sum::<i32>() > 100, "hardly fires");
+            for native in Native::levels().into_iter().filter_map(Native::at) {
+                let found = ran(&image, cores, &native, ticks, events);
+                assert!(found == expected, "{:?}, {cores} cores", native.level());
+            }
+            let first = first.get_or_insert(expected.clone());
+            assert!(first.0 == expected.0 && first.1 == expected.1, "{cores} cores");
+        }
+    }
+
+    #[test]
+    fn every_level_and_number_of_threads_gives_the_same_spikes() {
+        let circuit = microcircuit(3);
+        let events =
+            |tick: u64| circuit.background.draw(&Native::detect(), tick, &mut Room::default()).to_vec();
+        is_the_same_however_it_runs(&circuit.network, 60, &events);
+    }
+
+    /// Inputs have a delay of 0 among others, and payloads; weights are all their own or all the same.
+    #[test]
+    fn rows_of_many_delays_are_the_same_read_together_or_one_by_one() {
+        for weight in [0, 7] {
+            let mut random = Xoshiro256PlusPlus::seed_from_u64(9);
+            let mut net = Network::default();
+            let input = net.add_population(Population::input("input", 90, 3));
+            let lif = Lif { threshold: Param::All(60), decay: Param::q31(1 << 30), ..Lif::default() };
+            let neurons = net.add_population(Population::lif("neurons", 200, 1, lif));
+            let mut rows = |sources: usize, shortest: usize| {
+                let mut rows = Rows { index: vec![0], ..Rows::default() };
+                for _ in 0..sources {
+                    for _ in 0..below(&mut random, 60) {
+                        rows.targets.push(below(&mut random, 200) as u32);
+                        if weight == 0 {
+                            rows.weights.push(below(&mut random, 40) as i16 - 12);
+                        }
+                        rows.delays.push((shortest + below(&mut random, 12)) as u16);
+                    }
+                    rows.index.push(rows.targets.len());
+                }
+                Synapses::Sparse { bits: if weight == 0 { 8 } else { 0 }, weight, rows }
+            };
+            let (from_input, between) = (rows(90, 0), rows(200, 1));
+            net.connect(input, neurons, 0, from_input);
+            net.connect(neurons, neurons, 1, between);
+            let events = |tick: u64| {
+                let of = |i: i32| (i as u64 * 7 + tick * tick) % 11;
+                (0..90).filter(|i| of(*i) < 2).map(|i| [i, 1 + of(i) as i32]).collect()
+            };
+            is_the_same_however_it_runs(&net, 150, &events);
+        }
+    }
+}

@@ -27,7 +27,7 @@ use synop_model::placement::Placement;
 
 use crate::Failure;
 use crate::report::{Counts, Host, Report, SynOps};
-use crate::simd::{Native, Numbers};
+use crate::simd::Native;
 use crate::threads::{NoInput, Team, arenas};
 use bound::{Bound, Bounds};
 use brunel::{Brunel, Storage};
@@ -517,16 +517,14 @@ fn cortical(label: &str, setting: &Setting) -> Result<Report, Failure> {
     let mut pieces: Vec<_> =
         (0..image.pieces).filter_map(|p| Some((p, image.piece(p)?))).filter(|(_, p)| p.groups == 0).collect();
     pieces.sort_by_key(|(_, piece)| piece.population_first);
-    type Room = (Vec<Numbers>, Vec<Event>);
     thread_local! {
-        /// Numbers and events of a tick: nothing is allocated in one.
-        static ROOM: std::cell::RefCell<Room> = const { std::cell::RefCell::new((Vec::new(), Vec::new())) };
+        /// Nothing is allocated in a tick.
+        static ROOM: std::cell::RefCell<poisson::Room> = std::cell::RefCell::default();
     }
     let kernels = Native::detect();
     let input = |tick: u64, put: &mut dyn FnMut(u32, &[Event])| {
-        ROOM.with_borrow_mut(|(numbers, events)| {
-            background.draw(&kernels, tick, numbers, events);
-            let mut rest = &mut events[..];
+        ROOM.with_borrow_mut(|room| {
+            let mut rest = background.draw(&kernels, tick, room);
             for (number, piece) in &pieces {
                 let first = piece.population_first as i32;
                 let end = rest.partition_point(|e| e[0] < first + piece.count as i32);
@@ -558,8 +556,10 @@ fn cortical(label: &str, setting: &Setting) -> Result<Report, Failure> {
         spikes = team.total(Count::Spikes) - spikes;
     }
     let ((), draws) = Spent::on(|| {
-        let (mut numbers, mut events) = (Vec::new(), Vec::new());
-        (0..ticks).for_each(|tick| background.draw(&kernels, tick, &mut numbers, &mut events));
+        let mut room = poisson::Room::default();
+        (0..ticks).for_each(|tick| {
+            background.draw(&kernels, tick, &mut room);
+        });
     });
     let size = background.size() as u64;
     let (counts, synops) = counts(&image, team.machines_mut().iter(), settle + ticks);

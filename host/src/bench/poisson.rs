@@ -43,18 +43,41 @@ impl Poisson {
         self.size
     }
 
-    /// Writes the counts of a tick that are not zero, as events in ascending order; `numbers` is room for random numbers.
-    pub fn draw(&self, kernels: &Native, tick: u64, numbers: &mut Vec<Numbers>, events: &mut Vec<Event>) {
-        numbers.resize(self.size.div_ceil(2 * DRAWN), [0; 2 * DRAWN]);
-        kernels.numbers(self.key, tick as u32, numbers);
+    /// The counts of a tick that are not zero, as events in ascending order, in `room`.
+    pub fn draw<'r>(&self, kernels: &Native, tick: u64, room: &'r mut Room) -> &'r mut [Event] {
         // What no neuron can send makes vectors whole.
-        events.resize(self.size + 16, [0, 0]);
+        room.events.resize(self.size + 16, [0, 0]);
         let mut end = 0;
-        for (first, size, reached) in &self.groups {
-            let numbers = &numbers.as_flattened()[*first..first + size];
-            end += kernels.reach(numbers, *first as i32, reached, &mut events[end..]);
+        for start in (0..self.size).step_by(AT_ONCE) {
+            let stop = (start + AT_ONCE).min(self.size);
+            let numbers = &mut room.numbers[..(stop - start).div_ceil(2 * DRAWN)];
+            // A block has two numbers.
+            kernels.numbers(self.key, tick as u32, (start / 2) as u32, numbers);
+            for (first, size, reached) in &self.groups {
+                let (from, to) = ((*first).max(start), (first + size).min(stop));
+                if from < to {
+                    let numbers = &numbers.as_flattened()[from - start..to - start];
+                    end += kernels.reach(numbers, from as i32, reached, &mut room.events[end..]);
+                }
+            }
         }
-        events.truncate(end);
+        &mut room.events[..end]
+    }
+}
+
+/// Sources that are drawn at a time: their numbers stay in the first cache.
+const AT_ONCE: usize = 64 * 2 * DRAWN;
+
+/// Memory for [`Poisson::draw`], to be used again.
+#[derive(Clone, Debug)]
+pub struct Room {
+    numbers: [Numbers; AT_ONCE / (2 * DRAWN)],
+    events: Vec<Event>,
+}
+
+impl Default for Room {
+    fn default() -> Self {
+        Room { numbers: [[0; 2 * DRAWN]; AT_ONCE / (2 * DRAWN)], events: Vec::new() }
     }
 }
 
@@ -66,13 +89,13 @@ mod tests {
     fn counts_have_the_mean_and_the_variance_of_the_distribution() {
         let groups = [(1_000, 0.128), (3, 0.5), (700, 0.232)];
         let poisson = Poisson::new(5, &groups);
-        let (mut numbers, mut events) = (Vec::new(), Vec::new());
+        let mut room = Room::default();
         let mut moments = [[0f64; 2]; 3];
         let ticks = 2_000;
         for tick in 0..ticks {
-            poisson.draw(&Native::detect(), tick, &mut numbers, &mut events);
+            let events = poisson.draw(&Native::detect(), tick, &mut room);
             assert!(events.is_sorted_by_key(|e| e[0]));
-            for [i, n] in &events {
+            for [i, n] in &*events {
                 let group = [1_000, 1_003, 1_703].iter().position(|end| i < end).unwrap();
                 moments[group][0] += f64::from(*n);
                 moments[group][1] += f64::from(n * n);
@@ -92,10 +115,10 @@ mod tests {
     #[test]
     fn ticks_and_neurons_are_independent_draws() {
         let poisson = Poisson::new(5, &[(4_000, 0.3)]);
-        let (mut numbers, mut before, mut events) = (Vec::new(), vec![0; 4_000], Vec::new());
+        let (mut room, mut before) = (Room::default(), vec![0; 4_000]);
         let (mut next, mut later) = (0i64, 0i64);
         for tick in 0..500 {
-            poisson.draw(&Native::detect(), tick, &mut numbers, &mut events);
+            let events = poisson.draw(&Native::detect(), tick, &mut room);
             let mut now = vec![0; 4_000];
             events.iter().for_each(|e| now[e[0] as usize] = e[1]);
             next += now.windows(2).map(|w| i64::from(w[0] * w[1])).sum::<i64>();
