@@ -13,6 +13,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use synop_core::image::Kind;
 use synop_core::store::Event;
 use synop_core::{Count, Draws, Image, InputError, Kernels, Machine, Observer, Plan, Threefry, Unobserved};
+use synop_model::memory::Memory;
 
 /// Longest window: a network without synapses would have no end to it.
 const LONGEST: u64 = 1024;
@@ -52,9 +53,9 @@ pub fn shares(image: &Image<'_>, threads: usize) -> Vec<Range<u32>> {
 }
 
 /// Memory for a [`Team`]: one block per worker.
-pub fn arenas(image: &Image<'_>, threads: usize) -> Vec<Vec<u64>> {
+pub fn arenas(image: &Image<'_>, threads: usize) -> Vec<Memory> {
     let words = |cores| image.memory(cores).words() + Plan::SPARE;
-    shares(image, threads).into_iter().map(|cores| vec![0u64; words(cores)]).collect()
+    shares(image, threads).into_iter().map(|cores| Memory::zeros(words(cores))).collect()
 }
 
 /// Where the events of a tick come from: calls its argument with a piece and that piece's events.
@@ -91,7 +92,7 @@ impl<'a> Team<'a> {
     ///
     /// # Errors
     /// The blocks are not those that [`arenas`] gives for this image.
-    pub fn new(image: Image<'a>, arenas: &'a mut [Vec<u64>]) -> Result<Self, synop_core::ImageError> {
+    pub fn new(image: Image<'a>, arenas: &'a mut [Memory]) -> Result<Self, synop_core::ImageError> {
         let shares = shares(&image, arenas.len());
         let machines =
             shares.into_iter().zip(arenas).map(|(cores, arena)| Machine::with_cores(image, cores, arena));

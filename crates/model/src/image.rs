@@ -1,6 +1,7 @@
 //! The image writer: network and placement in, one blob out.
 
 use crate::crossbar::Crossbar;
+use crate::memory::Memory;
 use crate::network::{Floor, Kind, Network, Order, Param, Population, Projection, Rows, Synapses};
 use crate::placement::{PIECE_MAX, Placement};
 use serde_json::json;
@@ -74,7 +75,7 @@ fn spec<T>(
 /// A blob of bytes, aligned as its sections are: rows of weights begin with a cache line.
 #[derive(Debug)]
 pub struct Blob {
-    words: Vec<u64>,
+    words: Memory,
     first: usize,
     len: usize,
 }
@@ -103,7 +104,7 @@ impl Blob {
 
     fn zeros(len: usize) -> Blob {
         let most = layout::ALIGN / 8 - 1;
-        let words = vec![0u64; len.div_ceil(8) + most];
+        let words = Memory::zeros(len.div_ceil(8) + most);
         let first = words.as_ptr().align_offset(layout::ALIGN).min(most);
         Blob { words, first, len }
     }

@@ -41,6 +41,7 @@ pub mod attractor;
 pub mod crossbar;
 pub mod image;
 pub mod lower;
+pub mod memory;
 pub mod metrics;
 pub mod network;
 pub mod nir;

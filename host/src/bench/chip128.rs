@@ -10,6 +10,7 @@ use serde_json::{Map, json};
 use synop_core::image::Section;
 use synop_core::{Count, Image, Machine, Observer, Threefry};
 use synop_cost::{Chip, Hops, route, shipped};
+use synop_model::memory::Memory;
 use synop_model::network::{Lif, Network, Param, Population, Rows, Synapses};
 
 use super::bound::{Bound, Bounds};
@@ -244,7 +245,7 @@ pub fn bench(label: &str, setting: &Setting) -> Result<Report, Failure> {
     let built = build(|| network(setting.seed), 1)?;
     let image = image(&built)?;
     let words = image.memory(0..image.cores).words();
-    let mut memory = vec![0u64; words];
+    let mut memory = Memory::zeros(words);
     let mut machine = Machine::new(image, &mut memory).map_err(Failure::work)?;
     let mut bounds = Bounds::default();
     let (mut best, mut last) = (Measured::default(), Cores::default());

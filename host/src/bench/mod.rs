@@ -22,6 +22,7 @@ use synop_core::crossbar::Pair;
 use synop_core::store::Event;
 use synop_core::{Count, Image, Machine, Plan};
 use synop_model::image::{Blob, write};
+use synop_model::memory::Memory;
 use synop_model::network::Network;
 use synop_model::placement::Placement;
 
@@ -446,7 +447,7 @@ fn feed_forward(label: &str, ticks: usize, setting: &Setting) -> Result<Report, 
     let image = image(&built)?;
     let threads = setting.threads.min(samples);
     let words = image.memory(0..image.cores).words() + Plan::SPARE;
-    let mut memory = vec![vec![0u64; words]; threads];
+    let mut memory: Vec<_> = (0..threads).map(|_| Memory::zeros(words)).collect();
     let machines = memory.iter_mut().map(|arena| Machine::new(image, arena));
     let mut machines = machines.collect::<Result<Vec<_>, _>>().map_err(Failure::work)?;
     let mut bounds = Bounds::default();

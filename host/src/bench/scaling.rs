@@ -6,6 +6,7 @@ use serde_json::json;
 use synop_core::store::Event;
 use synop_core::{Count, Machine, Threefry, Unobserved};
 use synop_model::image::write;
+use synop_model::memory::Memory;
 use synop_model::network::{Lif, Network, Param, Population, Rows, Synapses};
 use synop_model::placement::Placement;
 
@@ -105,7 +106,7 @@ pub fn activity(shares: &[f64], ticks: usize, setting: &Setting) -> Result<Curve
     net.connect(source, target, 1, Synapses::Sparse { bits: 8, weight: 0, rows });
     let blob = write(&net, &Placement::one_core(&net)).map_err(Failure::work)?;
     let image = blob.image().map_err(Failure::work)?;
-    let mut memory = vec![0u64; image.memory(0..image.cores).words()];
+    let mut memory = Memory::zeros(image.memory(0..image.cores).words());
     let mut machine = Machine::new(image, &mut memory).map_err(Failure::work)?;
     let mut points = Vec::new();
     for share in shares {
