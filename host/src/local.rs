@@ -361,6 +361,18 @@ pub struct TickWork {
 }
 
 impl TickWork {
+    /// What a machine has done so far.
+    pub fn of(machine: &Machine<'_>) -> TickWork {
+        let mut all = TickWork::default();
+        for counters in (0..machine.image().pieces).map(|p| machine.counters(p)) {
+            all.events += counters.get(Count::StoredEvents);
+            all.updates += counters.get(Count::Updates);
+            all.spikes += counters.get(Count::Spikes);
+            all.packets += counters.get(Count::Packets);
+        }
+        all
+    }
+
     /// The work since an earlier reading of the same counters.
     pub fn since(&self, before: &TickWork) -> TickWork {
         TickWork {
@@ -603,16 +615,18 @@ impl<'a, K: Kernels> Learner<'a, K> {
     pub fn evaluate(&mut self, samples: &Samples) -> Result<Evaluation, Failure> {
         let mut found = Evaluation { samples: samples.labels.len(), ..Evaluation::default() };
         let before = self.counters();
+        let mut done = TickWork::of(&self.machine);
         for (number, (drive, label)) in samples.drives.iter().zip(&samples.labels).enumerate() {
             self.machine.rest();
             for values in drive.ticks() {
-                let start = self.work();
                 self.drive(INPUT, values)?;
                 match number {
                     0 => self.watched_step(&mut found.first),
                     _ => self.step(),
                 }
-                found.per_tick.push(self.work().since(&start));
+                let now = TickWork::of(&self.machine);
+                found.per_tick.push(now.since(&done));
+                done = now;
             }
             found.ticks += (drive.rows.len() * drive.repeat) as u64;
             found.right += usize::from(self.answer() == usize::from(*label));
@@ -629,14 +643,5 @@ impl<'a, K: Kernels> Learner<'a, K> {
     /// Counters of all pieces.
     pub fn counters(&self) -> Vec<Vec<u64>> {
         (0..self.machine.image().pieces).map(|p| self.machine.counters(p).row().to_vec()).collect()
-    }
-
-    fn work(&self) -> TickWork {
-        TickWork {
-            events: self.machine.total(Count::StoredEvents),
-            updates: self.machine.total(Count::Updates),
-            spikes: self.machine.total(Count::Spikes),
-            packets: self.machine.total(Count::Packets),
-        }
     }
 }

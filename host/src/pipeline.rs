@@ -18,6 +18,7 @@ use synop_cost::latency::Model;
 use synop_cost::{Bill, Chip, Run};
 use synop_model::crossbar::ENERGY_UNIT_J;
 use synop_model::image::{Blob, write};
+use synop_model::memory::Memory;
 use synop_model::network::Network;
 use synop_model::placement::{self, Strategy};
 
@@ -399,7 +400,7 @@ pub fn present(
         if let Some(ticker) = &mut ticker {
             ticker.close(&machine)?;
         }
-        let after = work(&machine);
+        let after = TickWork::of(&machine);
         out.per_tick.push(after.since(&before));
         before = after;
         if keep.largest {
@@ -438,15 +439,6 @@ pub(crate) fn gather<'a>(
         .collect();
     parts.sort_by_key(|part| part.0);
     parts.into_iter().flat_map(|part| part.1.iter().copied()).collect()
-}
-
-fn work(machine: &Machine<'_>) -> TickWork {
-    TickWork {
-        events: machine.total(Count::StoredEvents),
-        updates: machine.total(Count::Updates),
-        spikes: machine.total(Count::Spikes),
-        packets: machine.total(Count::Packets),
-    }
 }
 
 /// What all samples came to.
@@ -581,7 +573,7 @@ pub fn run<T: Send>(
         let part: Result<Vec<(Presented, T)>, Failure> = (start..(start + PART).min(inputs.len()))
             .into_par_iter()
             .map_init(
-                || vec![0u64; words],
+                || Memory::zeros(words),
                 |arena, number| {
                     let sample = inputs.sample(number)?;
                     let mut one = present(compiled, image, arena, &kernels, number, &sample, keep)?;

@@ -198,25 +198,10 @@ impl Kernels for Native {
         match self.level {
             // SAFETY: the level says that the processor has the features.
             #[cfg(target_arch = "x86_64")]
-            Level::Avx512 => unsafe {
-                x86::dense_512::<false>(sums, matrix, events, &[]);
-            },
+            Level::Avx512 => unsafe { x86::dense_512(sums, matrix, events) },
             #[cfg(target_arch = "x86_64")]
             Level::Avx2 => unsafe { x86::dense_2(sums, matrix, events) },
             _ => store::dense(sums, matrix, events),
-        }
-    }
-
-    #[inline]
-    fn dense_counted(&self, sums: &mut [i32], matrix: Matrix<'_>, events: &[Event], counts: &[u32]) -> u64 {
-        match self.level {
-            // SAFETY: the level says that the processor has the features.
-            #[cfg(target_arch = "x86_64")]
-            Level::Avx512 => unsafe { x86::dense_512::<true>(sums, matrix, events, counts) },
-            _ => {
-                self.dense(sums, matrix, events);
-                store::tally(counts, events)
-            }
         }
     }
 
@@ -686,20 +671,12 @@ mod x86 {
     /// Fewest rows that full adders add faster than pairs do.
     const FEWEST: usize = 5;
 
-    /// Rows of 8-bit weights that are only added go through full adders, others in pairs. Where `COUNTS`, sums what
-    /// `counts` has for each row: it arrives while rows are added.
+    /// Rows of 8-bit weights that are only added go through full adders, others in pairs.
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
-    pub(super) unsafe fn dense_512<const COUNTS: bool>(
-        sums: &mut [i32],
-        matrix: Matrix<'_>,
-        events: &[Event],
-        counts: &[u32],
-    ) -> u64 {
-        let mut total = 0;
+    pub(super) unsafe fn dense_512(sums: &mut [i32], matrix: Matrix<'_>, events: &[Event]) {
         let mut rows: Rows = [MaybeUninit::uninit(); ADDED + 1];
         for batch in events.chunks(ADDED) {
-            let (rows, sum) = places::<COUNTS>(&mut rows, matrix, batch, sums.len(), counts);
-            total += sum;
+            let rows = places(&mut rows, matrix, batch, sums.len());
             // SAFETY: the caller has the features; all rows have a byte for each sum.
             unsafe {
                 match rows.filter(|rows| rows.len() >= FEWEST && matrix.bits == 8) {
@@ -708,20 +685,18 @@ mod x86 {
                 }
             }
         }
-        total
     }
 
     /// Finds where the rows of at most [`ADDED`] events stand, if all of them are there, with `need` bytes at least, and
-    /// all payloads are 1. Where `COUNTS`, sums what `counts` has for them.
+    /// all payloads are 1.
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
-    fn places<'r, const COUNTS: bool>(
+    fn places<'r>(
         room: &'r mut Rows,
         matrix: Matrix<'_>,
         events: &[Event],
         need: usize,
-        counts: &[u32],
-    ) -> (Option<&'r [*const u8]>, u64) {
+    ) -> Option<&'r [*const u8]> {
         let halves = |first| {
             let odd = _mm512_set1_epi32(1);
             let even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
@@ -732,15 +707,11 @@ mod x86 {
         let stride = _mm512_set1_epi64(matrix.stride as i64);
         let base = _mm512_set1_epi64(matrix.bytes.as_ptr() as i64);
         let (mut last, mut other) = (zero, 0);
-        // In this loop, as a loop of its own costs more by guessing its end wrongly than by its work.
-        let (mut found, counted) = (zero, _mm512_set1_epi32(counts.len().min(i32::MAX as usize) as i32));
-        let low = _mm512_set1_epi64(u32::MAX.into());
         for (events, rows) in events.chunks(16).zip(room.as_chunks_mut::<16>().0) {
             let some = lanes(events.len());
             // Words of two vectors: two per event.
             let words = u32::MAX >> (32 - 2 * events.len());
-            // SAFETY: the masks end at the end of the events; 16 rows are 128 bytes; only rows below the number of counts
-            // are looked up.
+            // SAFETY: the masks end at the end of the events; 16 rows are 128 bytes.
             unsafe {
                 let at: *const i32 = events.as_ptr().cast();
                 let a = _mm512_maskz_loadu_epi32(words as __mmask16, at);
@@ -749,12 +720,6 @@ mod x86 {
                 let payload = _mm512_permutex2var_epi32(a, payloads, b);
                 other |= _mm512_mask_cmpneq_epi32_mask(some, payload, one);
                 last = _mm512_max_epu32(last, row);
-                if COUNTS {
-                    let there = _mm512_mask_cmplt_epu32_mask(some, row, counted);
-                    let count = _mm512_mask_i32gather_epi32::<4>(zero, there, row, counts.as_ptr().cast());
-                    let pair = _mm512_add_epi64(_mm512_and_si512(count, low), _mm512_srli_epi64::<32>(count));
-                    found = _mm512_add_epi64(found, pair);
-                }
                 let places = |row: __m256i| {
                     _mm512_add_epi64(_mm512_mullo_epi64(_mm512_cvtepu32_epi64(row), stride), base)
                 };
@@ -766,10 +731,9 @@ mod x86 {
         let last = _mm512_reduce_max_epu32(last) as usize;
         let end = (last + 1).checked_mul(matrix.stride);
         let fit = need <= matrix.stride && end.is_some_and(|end| end <= matrix.bytes.len());
-        let total = if COUNTS { _mm512_reduce_add_epi64(found) as u64 } else { 0 };
         // SAFETY: places were written for every event.
         let rows = unsafe { std::slice::from_raw_parts(room.as_ptr().cast(), events.len().min(ADDED)) };
-        ((other == 0 && fit).then_some(rows), total)
+        (other == 0 && fit).then_some(rows)
     }
 
     /// Adds rows of 8-bit weights: full adders count how often each bit is set, and in the end a count has the value of
@@ -1053,7 +1017,7 @@ mod x86 {
         let bytes = sums.len().div_ceil(8);
         let mut rows: Rows = [MaybeUninit::uninit(); ADDED + 1];
         for batch in events.chunks(ADDED) {
-            let Some(rows) = places::<false>(&mut rows, matrix, batch, bytes, &[]).0 else {
+            let Some(rows) = places(&mut rows, matrix, batch, bytes) else {
                 store::bits(sums, matrix, weight, batch);
                 continue;
             };
@@ -2355,8 +2319,6 @@ mod tests {
 
     #[test]
     fn every_level_adds_the_same_sums() {
-        // Large enough that sums need more than 32 bits, as an image may hold any count.
-        let numbers: Vec<u32> = (0..ROWS as u32).map(|i| u32::MAX - i * i % 1000).collect();
         for level in Native::levels() {
             let native = Native::at(level).expect("listed");
             for (case, columns) in COLUMNS.iter().copied().enumerate() {
@@ -2379,15 +2341,6 @@ mod tests {
                         Portable.dense(&mut a, matrix, &events);
                         native.dense(&mut b, matrix, &events);
                         assert_eq!(a, b, "dense, {level:?}, {columns} columns, {bits} bits");
-                        for counts in [&numbers[..], &numbers[..rows / 2], &[]] {
-                            let expected = Portable.dense_counted(&mut a, matrix, &events, counts);
-                            let found = native.dense_counted(&mut b, matrix, &events, counts);
-                            assert_eq!(
-                                (&a, expected),
-                                (&b, found),
-                                "{level:?}, {columns} columns, {bits} bits"
-                            );
-                        }
                         for (weight, share) in [(37, 1), (-40_000, 1), (-9, 2), (9, 7), (5, 20), (5, 60)] {
                             let some = &events[..events.len() / share];
                             Portable.bits(&mut a, matrix, weight, some);

@@ -6,7 +6,7 @@ use crate::neuron::BLOCK;
 use core::ops::Range;
 
 /// Words of the run-time record of a piece.
-pub(crate) const RUN_WORDS: usize = 13;
+pub(crate) const RUN_WORDS: usize = 14;
 
 /// Fields of the run-time record.
 pub(crate) mod run {
@@ -37,6 +37,8 @@ pub(crate) mod run {
     pub(crate) const ORDER: usize = 11;
     /// Destination cores of each of its neurons, or NONE where they differ.
     pub(crate) const FANOUT: usize = 12;
+    /// The first port to it whose non-zero synapses are counted when somebody asks, or NONE; `port_next` has the others.
+    pub(crate) const COUNTED: usize = 13;
 }
 
 /// Where the parts of a piece's state stand, in multiples of its neurons.
@@ -160,7 +162,7 @@ impl Plan {
             }
         }
         Plan {
-            records: (image.pieces as usize * RUN_WORDS + 2 * image.ports as usize).div_ceil(2),
+            records: (image.pieces as usize * RUN_WORDS + 3 * image.ports as usize).div_ceil(2),
             busy: (image.pieces as usize).div_ceil(64),
             counters: image.pieces as usize * COUNTS,
             active,

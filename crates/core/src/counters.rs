@@ -97,31 +97,28 @@ pub const NAMES: [(Count, &str); COUNTS] = [
     (Count::WornPulses, "worn_pulses"),
 ];
 
+/// One of each count.
+pub(crate) type Row = [u64; COUNTS];
+
 /// The counters of one piece.
-#[derive(Clone, Copy, Debug)]
-pub struct Counters<'a> {
-    row: &'a [u64],
-}
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Counters(pub(crate) Row);
 
-impl<'a> Counters<'a> {
-    pub(crate) fn new(row: &'a [u64]) -> Self {
-        Counters { row }
-    }
-
+impl Counters {
     /// One count.
     pub fn get(&self, count: Count) -> u64 {
-        self.row.get(count as usize).copied().unwrap_or(0)
+        self.0.get(count as usize).copied().unwrap_or(0)
     }
 
     /// All counts, in the order of [`NAMES`].
-    pub fn row(&self) -> &'a [u64] {
-        self.row
+    pub fn row(&self) -> &[u64; COUNTS] {
+        &self.0
     }
 }
 
 /// Adds to a row of counters.
 #[inline(always)]
-pub(crate) fn add(row: &mut [u64], count: Count, n: u64) {
+pub(crate) fn add(row: &mut Row, count: Count, n: u64) {
     if let Some(c) = row.get_mut(count as usize) {
         *c = c.wrapping_add(n);
     }

@@ -15,7 +15,7 @@
 //! binary neurons persist; `machine/binary.rs` has what differs for them, and runs the image's schedule.
 
 use crate::arena::{Parts, Plan, RUN_WORDS, run};
-use crate::counters::{COUNTS, Count, Counters, add};
+use crate::counters::{COUNTS, Count, Counters, Row, add};
 use crate::draw::Draws;
 use crate::image::{
     DelayClass, HELD, Image, ImageError, Kind, NONE, Param, Piece, Port, Segment, Store, flag,
@@ -111,6 +111,8 @@ pub struct Machine<'a> {
     pub(crate) busy: &'a mut [u64],
     pub(crate) port_learning: &'a mut [u32],
     pub(crate) port_arrays: &'a mut [u32],
+    /// The next port of the same target whose rows are counted when somebody asks, or [`AT_ONCE`].
+    pub(crate) port_next: &'a mut [u32],
     pub(crate) counters: &'a mut [u64],
     pub(crate) active: &'a mut [u64],
     pub(crate) state: &'a mut [i32],
@@ -164,7 +166,8 @@ impl<'a> Machine<'a> {
         let mut rest = arena;
         let records = carve::<u32>(&mut rest, plan.records).ok_or(memory)?;
         let (run, ports) = records.split_at_mut_checked(image.pieces as usize * RUN_WORDS).ok_or(memory)?;
-        let (ports, port_arrays) = ports.split_at_mut_checked(image.ports as usize).ok_or(memory)?;
+        let (ports, others) = ports.split_at_mut_checked(image.ports as usize).ok_or(memory)?;
+        let (port_arrays, port_next) = others.split_at_mut_checked(image.ports as usize).ok_or(memory)?;
         let mut machine = Machine {
             image,
             cores,
@@ -175,6 +178,7 @@ impl<'a> Machine<'a> {
             busy: carve(&mut rest, plan.busy).ok_or(memory)?,
             port_learning: ports,
             port_arrays,
+            port_next,
             counters: carve(&mut rest, plan.counters).ok_or(memory)?,
             active: carve(&mut rest, plan.active).ok_or(memory)?,
             state: {
@@ -218,6 +222,7 @@ impl<'a> Machine<'a> {
             set(r, run::FACTS, u32::from(narrow) | alike << 1);
             let cores = fanout_of(&self.image, &piece);
             let common = cores.first().copied().unwrap_or(0);
+            set(r, run::COUNTED, NONE);
             set(r, run::FANOUT, if cores.iter().all(|n| *n == common) { common } else { NONE });
             events += piece.count * slots;
             lengths += slots;
@@ -240,6 +245,16 @@ impl<'a> Machine<'a> {
             };
             set(self.port_learning, i as usize, if words == 0 { NONE } else { learning });
             learning += words;
+            let mut next = AT_ONCE;
+            if let (Some(source), Some(target)) =
+                (self.image.piece(port.source), self.image.piece(port.target))
+                && follows_spikes(self.run, &port, &source, &target)
+                && let Some(r) = run_of(self.run, port.target)
+            {
+                next = get(r, run::COUNTED);
+                set(r, run::COUNTED, i);
+            }
+            set(self.port_next, i as usize, next);
         }
     }
 
@@ -251,6 +266,7 @@ impl<'a> Machine<'a> {
             *to = *from;
         }
         self.counters.fill(0);
+        self.lengths.fill(0); // no spike is under way, whatever the memory held
         self.arrays.fill(0);
         self.tick = 0;
         self.updates = 0;
@@ -270,6 +286,8 @@ impl<'a> Machine<'a> {
     /// Brings all neurons to their initial state, drops all events under way and all traces; weights,
     /// counters and time go on. This is what stands between two samples.
     pub fn rest(&mut self) {
+        // Spikes that never arrive read nothing.
+        self.note_rows(|machine, port| Rows::default() - machine.rows_under_way(port));
         for p in 0..self.image.pieces {
             let Some(piece) = self.image.piece(p) else { continue };
             if let Some(r) = run_of(self.run, p) {
@@ -595,8 +613,85 @@ impl<'a> Machine<'a> {
         if busy || self.has_traces() {
             return 0;
         }
-        self.tick += ticks;
+        self.pass(ticks);
         ticks
+    }
+
+    /// Lets time go on. Before a neuron's count of spikes could wrap, what stands in its highest bit is counted.
+    #[inline]
+    fn pass(&mut self, ticks: u64) {
+        let before = self.tick;
+        self.tick += ticks;
+        if before >> 31 != self.tick >> 31 {
+            self.forget_spikes::<{ 1 << 31 }>();
+        }
+    }
+
+    /// Takes `BITS` out of the spike counts of all neurons; what rows these spikes read stays counted.
+    #[inline(never)]
+    fn forget_spikes<const BITS: u32>(&mut self) {
+        self.note_rows(|machine, port| machine.rows_of_spikes::<BITS>(port));
+        for p in 0..self.image.pieces {
+            let Some(piece) = self.image.piece(p) else { continue };
+            if let Some(values) = self.part_mut(p, &piece, Some(Parts::of(&piece).spikes)) {
+                values.iter_mut().for_each(|n| *n &= !BITS as i32);
+            }
+        }
+    }
+
+    /// Counts rows of the ports whose rows follow from spike counts.
+    fn note_rows(&mut self, read: impl Fn(&Self, &Port) -> Rows) {
+        for p in 0..self.image.pieces {
+            let mut next = word(self.run, p as usize * RUN_WORDS + run::COUNTED);
+            while let (Some(port), Some(piece)) = (self.image.port(next), self.image.piece(p)) {
+                let rows = read(self, &port);
+                if let Some(row) = counters_of(self.counters, p) {
+                    rows.count(row, &port, piece.count);
+                }
+                next = word(self.port_next, next as usize);
+            }
+        }
+    }
+
+    /// Rows that the spikes of a port's source, as far as they stand in `BITS` of the spike counts, read or will read.
+    #[inline(never)]
+    fn rows_of_spikes<const BITS: u32>(&self, port: &Port) -> Rows {
+        let spikes = self.spike_counts(port.source);
+        let nonzero = nonzero_counts(self.image.data, &[], 0, port, spikes.len());
+        let mut all = Rows::default();
+        for (nonzero, spikes) in nonzero.chunks(RUN * BLOCK).zip(spikes.chunks(RUN * BLOCK)) {
+            let each = || nonzero.iter().zip(spikes).map(|(n, spikes)| (*n, *spikes as u32 & BITS));
+            // As a rule both are small, so that products of 16 bits and sums of 32 serve: four in one instruction.
+            let [rows, acs, n, spikes] = each().fold([0u32; 4], |[rows, acs, most, often], (n, spikes)| {
+                let product = (n & 0x7fff) * (spikes & 0x7fff);
+                [rows.wrapping_add(spikes), acs.wrapping_add(product), most | n, often | spikes]
+            });
+            if (n | spikes) >> 15 == 0 && u32::try_from(u64::from(n) * u64::from(rows)).is_ok() {
+                all.rows += u64::from(rows);
+                all.acs = all.acs.wrapping_add(acs.into());
+            } else {
+                for (n, spikes) in each() {
+                    all.rows += u64::from(spikes);
+                    all.acs = all.acs.wrapping_add(u64::from(n) * u64::from(spikes));
+                }
+            }
+        }
+        all
+    }
+
+    /// The rows among them that are still to be read.
+    #[inline(never)]
+    fn rows_under_way(&self, port: &Port) -> Rows {
+        let Some(source) = self.image.piece(port.source) else { return Rows::default() };
+        let nonzero = nonzero_counts(self.image.data, &[], 0, port, source.count as usize);
+        let oldest = self.tick.saturating_sub(u64::from(port.delay));
+        let mut all = Rows::default();
+        for tick in oldest..=self.tick {
+            let sent = sent_at(self.run, self.lengths, self.events, port.source, &source, tick);
+            all.rows += sent.len() as u64;
+            all.acs += tally(nonzero, sent);
+        }
+        all
     }
 
     /// Whether a piece has events under way, or hosted neurons that may have to update.
@@ -818,7 +913,10 @@ impl<'a> Machine<'a> {
             if let Some(port) = self.image.port(q) {
                 match port.store {
                     Store::Crossbar => bank.read_array(q, &port, events, kernels),
-                    _ => bank.read_matrix(&port, events, kernels),
+                    _ => {
+                        let at_once = word(self.port_next, q as usize) == AT_ONCE;
+                        bank.read_matrix(&port, events, at_once, kernels);
+                    }
                 }
             }
         }
@@ -984,7 +1082,7 @@ impl<'a> Machine<'a> {
     /// Moves on to the next tick: the oldest slot of each ring becomes the new one. Pieces that are left without
     /// work are no longer busy; their slots are all empty.
     fn end_tick(&mut self) {
-        self.tick += 1;
+        self.pass(1);
         let mut next = 0;
         while let Some(p) = next_busy(self.busy, next) {
             next = p + 1;
@@ -1029,19 +1127,15 @@ impl<'a> Machine<'a> {
         self.part(piece, |parts| parts.current)
     }
 
-    /// Spikes of each neuron of a hosted piece since [`Machine::restart`] or [`Machine::clear_spike_counts`].
+    /// Spikes of each neuron of a hosted piece since [`Machine::restart`] or [`Machine::clear_spike_counts`], modulo 2³¹ at
+    /// every multiple of 2³¹ ticks.
     pub fn spike_counts(&self, piece: u32) -> &[i32] {
         self.part(piece, |parts| Some(parts.spikes))
     }
 
     /// Sets the spike counts of all neurons to zero.
     pub fn clear_spike_counts(&mut self) {
-        for p in 0..self.image.pieces {
-            let Some(piece) = self.image.piece(p) else { continue };
-            if let Some(values) = self.part_mut(p, &piece, Some(Parts::of(&piece).spikes)) {
-                values.fill(0);
-            }
-        }
+        self.forget_spikes::<{ u32::MAX }>();
     }
 
     /// Target values of a hosted piece whose neurons have them, to be set.
@@ -1054,15 +1148,23 @@ impl<'a> Machine<'a> {
         self.part_mut(piece, &record, part).unwrap_or(&mut [])
     }
 
-    /// The counters of a piece.
-    pub fn counters(&self, piece: u32) -> Counters<'_> {
-        let at = piece as usize * COUNTS;
-        Counters::new(self.counters.get(at..at + COUNTS).unwrap_or(&[]))
+    /// The counters of a piece. Fixed dense rows and bit rows that spikes only add are counted now, from the spike counts of
+    /// their sources: that takes a look at each of these neurons.
+    pub fn counters(&self, piece: u32) -> Counters {
+        let row = self.counters.get(piece as usize * COUNTS..).and_then(|rest| rest.first_chunk());
+        let mut counters = row.map_or([0; COUNTS], |row| *row);
+        let mut next = word(self.run, piece as usize * RUN_WORDS + run::COUNTED);
+        while let (Some(port), Some(target)) = (self.image.port(next), self.image.piece(piece)) {
+            let rows = self.rows_of_spikes::<{ u32::MAX }>(&port) - self.rows_under_way(&port);
+            rows.count(&mut counters, &port, target.count);
+            next = word(self.port_next, next as usize);
+        }
+        Counters(counters)
     }
 
     /// A count summed over all pieces.
     pub fn total(&self, count: Count) -> u64 {
-        (0..self.image.pieces).map(|p| self.counters(p).get(count)).sum()
+        (0..self.image.pieces).fold(0, |sum, p| sum.wrapping_add(self.counters(p).get(count)))
     }
 
     /// The plastic memory: all weights of plastic ports, with their non-zero counts.
@@ -1117,6 +1219,93 @@ impl<'a> Machine<'a> {
         let n = record.count as usize;
         let at = base as usize + n * part? as usize;
         self.state.get_mut(at..at + n)
+    }
+}
+
+/// Mark of a port whose rows are counted when they are read.
+const AT_ONCE: u32 = NONE - 1;
+
+/// Whether the rows that a port has read follow from the spike counts of its source, less the spikes under way: fixed
+/// dense rows or bit rows that spikes only add, from neurons that this machine hosts.
+fn follows_spikes(run: &[u32], port: &Port, source: &Piece, target: &Piece) -> bool {
+    let hosted = |piece: u32| word(run, piece as usize * RUN_WORDS + run::STATE) != NONE;
+    matches!(port.store, Store::Dense | Store::Bits)
+        && port.rule == NONE
+        && source.kind != Kind::Binary
+        && target.kind == Kind::Lif
+        && source.payload_max == 1
+        && !source.holds()
+        && hosted(port.source)
+        && hosted(port.target)
+}
+
+/// The numbers of non-zero weights of a matrix port's `rows` rows: in the image's data, or in plastic memory that begins
+/// `first` bytes into the image's.
+fn nonzero_counts<'b>(
+    data: &'b [u8],
+    plastic: &'b [u8],
+    first: usize,
+    port: &Port,
+    rows: usize,
+) -> &'b [u32] {
+    let at = port.nonzero as usize * 8;
+    let bytes = match (port.store, port.rule) {
+        (Store::Identity, _) => &[],
+        (_, NONE) => bytes_at(data, at, rows * 4),
+        _ => bytes_at(plastic, at.wrapping_sub(first), rows * 4),
+    };
+    bytemuck::try_cast_slice(bytes).unwrap_or(&[])
+}
+
+/// The number of non-zero weights of one row.
+#[inline(always)]
+fn nonzero_of(counts: &[u32], port: &Port, row: usize) -> u64 {
+    match port.store {
+        Store::Identity => u64::from(port.weight != 0),
+        _ => word(counts, row).into(),
+    }
+}
+
+/// Rows of a matrix port, and the non-zero synapses in them that are added or multiplied. Of spikes under way there may be
+/// more than were counted: differences wrap.
+#[derive(Clone, Copy, Debug, Default)]
+struct Rows {
+    rows: u64,
+    acs: u64,
+    macs: u64,
+}
+
+impl core::ops::Sub for Rows {
+    type Output = Rows;
+
+    fn sub(self, other: Rows) -> Rows {
+        Rows {
+            rows: self.rows.wrapping_sub(other.rows),
+            acs: self.acs.wrapping_sub(other.acs),
+            macs: self.macs.wrapping_sub(other.macs),
+        }
+    }
+}
+
+impl Rows {
+    /// Adds them to the counters of their target, which has `columns` neurons.
+    #[inline(never)]
+    fn count(&self, row: &mut Row, port: &Port, columns: u32) {
+        let Rows { rows, acs, macs } = *self;
+        let effective = acs.wrapping_add(macs);
+        let bytes = rows.wrapping_mul(port.stride.into());
+        let (stored, bytes) = match port.store {
+            Store::Identity => (rows, 0),
+            // A bit row stores only the synapses whose bit is set.
+            Store::Bits => (effective, bytes),
+            _ => (rows.wrapping_mul(columns.into()), bytes),
+        };
+        add(row, Count::StoredEvents, stored);
+        add(row, Count::EffectiveEvents, effective);
+        add(row, Count::Accumulates, acs);
+        add(row, Count::MultiplyAccumulates, macs);
+        add(row, Count::Rows, rows);
+        add(row, Count::SynapseBytes, bytes);
     }
 }
 
@@ -1177,9 +1366,14 @@ fn fanout_of<'a>(image: &Image<'a>, piece: &Piece) -> &'a [u32] {
 /// Packets of events that a piece has sent to as many `cores` each, or to those that the image tells of each neuron.
 fn packets_of(image: &Image<'_>, piece: &Piece, cores: u32, sent: &[Event]) -> u64 {
     match cores {
-        NONE => tally(fanout_of(image, piece), sent),
+        NONE => packets_one_by_one(image, piece, sent),
         cores => u64::from(cores) * sent.len() as u64,
     }
+}
+
+#[inline(never)]
+fn packets_one_by_one(image: &Image<'_>, piece: &Piece, sent: &[Event]) -> u64 {
+    tally(fanout_of(image, piece), sent)
 }
 
 /// First word of the touched bits of a piece whose active bits start at `active`, if it keeps any.
@@ -1327,8 +1521,9 @@ pub(crate) struct Bank<'b, 'a> {
 }
 
 impl Bank<'_, '_> {
-    /// Reads rows of a matrix port.
-    fn read_matrix<K: Kernels>(&mut self, port: &Port, events: &[Event], kernels: &K) {
+    /// Reads rows of a matrix port, and counts them if that is to be done at once. Out of line: the same code then stands in it whether or not the machine counts.
+    #[inline(never)]
+    fn read_matrix<K: Kernels>(&mut self, port: &Port, events: &[Event], at_once: bool, kernels: &K) {
         let (Some(source), Some(target)) = (self.image.piece(port.source), self.image.piece(port.target))
         else {
             return;
@@ -1352,15 +1547,7 @@ impl Bank<'_, '_> {
         };
         let Some(sums) = self.state.get_mut(at..at + n) else { return };
         let mut arrived = 0u32;
-        let one = port.store == Store::Identity;
-        let nonzero: &[u32] =
-            bytemuck::try_cast_slice(held(port.nonzero as usize * 8, if one { 0 } else { rows * 4 }))
-                .unwrap_or(&[]);
-        // Where payloads are known, nobody looks at them.
-        let known = source.kind == Kind::Binary || source.payload_max == 1 && !source.holds();
-        let mut all = 0;
         match port.store {
-            Store::Dense if K::COUNTS && known => all = kernels.dense_counted(sums, matrix, events, nonzero),
             Store::Dense => kernels.dense(sums, matrix, events),
             Store::Bits => kernels.bits(sums, matrix, port.weight, events),
             Store::Identity => {
@@ -1378,37 +1565,24 @@ impl Bank<'_, '_> {
             touch_matrix(self.active, at, n, port.store, matrix, events);
         }
         reach(self.run, self.busy, port.target, arrived.max(1));
-        if K::COUNTS {
-            let Some(row) = counters_of(self.counters, port.target) else { return };
-            let (all, acs) = if one {
-                let unit = |e: &&Event| known || e[1].unsigned_abs() == 1;
-                let of = |n: usize| n as u64 * u64::from(port.weight != 0);
-                (of(events.len()), of(events.iter().filter(unit).count()))
-            } else if known {
-                if port.store == Store::Bits {
-                    all = tally(nonzero, events);
-                }
-                (all, all)
-            } else {
-                // Sums without a branch.
-                events.iter().fold((0u64, 0u64), |(all, acs), e| {
-                    let n = u64::from(word(nonzero, e[0] as usize));
-                    (all + n, acs + if e[1].unsigned_abs() == 1 { n } else { 0 })
-                })
-            };
-            let macs = all - acs;
-            let width = if one { 1 } else { n as u64 };
-            // A bit row stores only the synapses whose bit is set.
-            let stored = if port.store == Store::Bits { acs + macs } else { width * events.len() as u64 };
-            add(row, Count::StoredEvents, stored);
-            add(row, Count::EffectiveEvents, acs + macs);
-            add(row, Count::Accumulates, acs);
-            if macs != 0 {
-                add(row, Count::MultiplyAccumulates, macs);
-            }
-            add(row, Count::Rows, events.len() as u64);
-            add(row, Count::SynapseBytes, events.len() as u64 * if one { 0 } else { port.stride.into() });
+        if K::COUNTS && at_once {
+            self.count_rows(port, &source, target.count, events);
         }
+    }
+
+    /// Counts rows of a matrix port that were read. Out of line, as most are counted when somebody asks.
+    #[inline(never)]
+    fn count_rows(&mut self, port: &Port, source: &Piece, columns: u32, events: &[Event]) {
+        let Some(row) = counters_of(self.counters, port.target) else { return };
+        let (data, plastic, first) = (self.image.data, self.plastic, self.plastic_first);
+        let counts = nonzero_counts(data, plastic, first, port, source.count as usize);
+        // Where payloads are known, nobody looks at them.
+        let known = source.kind == Kind::Binary || source.payload_max == 1 && !source.holds();
+        let (all, acs) = events.iter().fold((0, 0), |(all, acs), e| {
+            let n = nonzero_of(counts, port, e[0] as usize);
+            (all + n, acs + if known || e[1].unsigned_abs() == 1 { n } else { 0 })
+        });
+        Rows { rows: events.len() as u64, acs, macs: all - acs }.count(row, port, columns);
     }
 
     /// Reads the row segments of a sparse delay class: the first segment of every row, then the second, and so
@@ -1804,9 +1978,8 @@ pub(crate) fn run_of(run: &mut [u32], piece: u32) -> Option<&mut [u32]> {
 }
 
 #[inline(always)]
-pub(crate) fn counters_of(counters: &mut [u64], piece: u32) -> Option<&mut [u64]> {
-    let at = piece as usize * COUNTS;
-    counters.get_mut(at..at + COUNTS)
+pub(crate) fn counters_of(counters: &mut [u64], piece: u32) -> Option<&mut Row> {
+    counters.get_mut(piece as usize * COUNTS..)?.first_chunk_mut()
 }
 
 #[inline(always)]

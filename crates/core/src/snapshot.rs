@@ -1,7 +1,7 @@
 //! A machine's whole state as bytes, to stop a run at any tick and go on later, bit for bit.
 //!
 //! ```text
-//! 0   "SYNOPMS3"
+//! 0   "SYNOPMS4"
 //! 8   checksum of the image
 //! 16  tick, 24 number of plastic updates, 32 samples of the batch
 //! 40  the parts of the memory, in the order of `Plan`'s fields
@@ -13,7 +13,7 @@ use crate::machine::Machine;
 use crate::words::{le_u64, word};
 use core::fmt;
 
-const MAGIC: &[u8; 8] = b"SYNOPMS3";
+const MAGIC: &[u8; 8] = b"SYNOPMS4";
 const HEADER: usize = 40;
 const BASIS: u64 = 0xcbf2_9ce4_8422_2325;
 
@@ -60,8 +60,17 @@ fn bytes_mut<T: bytemuck::Pod>(values: &mut [T]) -> &mut [u8] {
 }
 
 /// Fields of the run-time record that follow from the image.
-const FIXED: [usize; 8] =
-    [run::STATE, run::ACTIVE, run::EVENTS, run::SLOTS, run::LENGTHS, run::FACTS, run::ORDER, run::FANOUT];
+const FIXED: [usize; 9] = [
+    run::STATE,
+    run::ACTIVE,
+    run::EVENTS,
+    run::SLOTS,
+    run::LENGTHS,
+    run::FACTS,
+    run::ORDER,
+    run::FANOUT,
+    run::COUNTED,
+];
 
 impl Machine<'_> {
     fn saved_parts(&self) -> [&[u8]; 11] {

@@ -189,13 +189,6 @@ pub trait Kernels {
         dense(sums, matrix, events);
     }
 
-    /// As [`Kernels::dense`] and [`tally`] in one.
-    #[inline]
-    fn dense_counted(&self, sums: &mut [i32], matrix: Matrix<'_>, events: &[Event], counts: &[u32]) -> u64 {
-        self.dense(sums, matrix, events);
-        tally(counts, events)
-    }
-
     /// Adds a batch of bit rows: `sums[j] += payload · weight` where bit j is set.
     #[inline]
     fn bits(&self, sums: &mut [i32], matrix: Matrix<'_>, weight: i32, events: &[Event]) {

@@ -9,7 +9,7 @@
 
 use crate::arena::{RUN_WORDS, run};
 use crate::array::{Array, Block, fixed_charge};
-use crate::counters::{Count, add};
+use crate::counters::{Count, Row, add};
 use crate::crossbar::{Crossbar, Log, Memory};
 use crate::device::{self, DEVICES, Purpose};
 use crate::draw::{Draws, Threefry};
@@ -239,7 +239,7 @@ impl Work {
     }
 
     /// Adds to a row of counters.
-    pub(crate) fn count(&self, row: &mut [u64]) {
+    pub(crate) fn count(&self, row: &mut Row) {
         for (count, n) in [
             (Count::CrossbarCharge, self.read_aj),
             (Count::PulseEnergy, self.write_aj),

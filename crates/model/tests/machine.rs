@@ -154,6 +154,8 @@ struct Interpreter<'n> {
     adapt: Vec<Vec<i64>>,
     /// history[tick][population] = events
     history: Vec<Vec<Vec<[i32; 2]>>>,
+    /// Non-zero synapses read by each population: added, multiplied.
+    read: Vec<[u64; 2]>,
 }
 
 fn at(p: &Param, i: usize) -> i64 {
@@ -178,7 +180,8 @@ impl<'n> Interpreter<'n> {
             }
         }
         let refractory = net.populations.iter().map(|p| vec![0u32; p.size]).collect();
-        Interpreter { net, v, current: zero(), refractory, adapt: zero(), history: Vec::new() }
+        let read = vec![[0; 2]; net.populations.len()];
+        Interpreter { net, v, current: zero(), refractory, adapt: zero(), history: Vec::new(), read }
     }
 
     fn synapses(&self, number: usize, source: usize) -> Vec<(usize, i64, u32)> {
@@ -219,7 +222,7 @@ impl<'n> Interpreter<'n> {
         }
     }
 
-    fn sums(&self, target: usize, tick: usize) -> Vec<i64> {
+    fn sums(&mut self, target: usize, tick: usize) -> Vec<i64> {
         let mut sums = vec![0i64; self.net.populations[target].size];
         for (number, p) in self.net.projections.iter().enumerate().filter(|(_, p)| p.target == target) {
             for age in 0..=tick.min(8) {
@@ -227,6 +230,7 @@ impl<'n> Interpreter<'n> {
                     for (t, w, delay) in self.synapses(number, e[0] as usize) {
                         if delay as usize == age {
                             sums[t] += w * i64::from(e[1]);
+                            self.read[target][usize::from(e[1].abs() != 1)] += u64::from(w != 0);
                         }
                     }
                 }
@@ -391,7 +395,7 @@ fn the_machine_agrees_with_a_plain_interpreter() {
     for seed in 0..60 {
         let net = network(seed);
         let input = inputs(seed, net.populations[0].size, TICKS);
-        let (spikes, membranes, ..) = run(&net, &Placement::one_core(&net), &input, false);
+        let (spikes, membranes, counters, _) = run(&net, &Placement::one_core(&net), &input, false);
         let mut plain = Interpreter::new(&net);
         for events in &input {
             plain.step(events);
@@ -404,6 +408,10 @@ fn the_machine_agrees_with_a_plain_interpreter() {
             });
             let expected: Vec<i32> = plain.v[q].iter().map(|v| *v as i32).collect();
             assert_eq!(membranes[q], expected, "seed {seed}, membranes of {}", p.name);
+            let of = |count: Count| counters[q][count as usize];
+            let read = [of(Count::Accumulates), of(Count::MultiplyAccumulates)];
+            assert_eq!(read, plain.read[q], "seed {seed}, synapses read by {}", p.name);
+            assert_eq!(of(Count::EffectiveEvents), read[0] + read[1]);
             for (t, s) in spikes.iter().enumerate().filter(|_| delayed) {
                 assert_eq!(s[q], plain.history[t][q], "seed {seed}, tick {t}, spikes of {}", p.name);
                 fired += s[q].len();
@@ -421,6 +429,113 @@ fn waking_every_neuron_every_tick_changes_nothing() {
         let placement = Placement::one_core(&net);
         assert_eq!(run(&net, &placement, &input, false), run(&net, &placement, &input, true), "seed {seed}");
     }
+}
+
+/// Whatever is asked or cleared in between, and although spikes under way are dropped at rest, non-zero synapses are
+/// counted when they are read.
+#[test]
+fn counts_do_not_depend_on_when_they_are_asked_for() {
+    let mut all = 0;
+    for seed in 0..30 {
+        let mut net = network(seed);
+        net.populations[0].payload_max = 1;
+        let net = net;
+        let blob = write(&net, &Placement::tiled(&net, 60)).unwrap();
+        let image = blob.image().unwrap();
+        // Memory that held something else.
+        let mut arena = vec![u64::MAX / 3; image.memory(0..image.cores).words()];
+        let mut machine = Machine::new(image, &mut arena).unwrap();
+        let mut before = vec![0u64; net.populations.len()];
+        for sample in 0..3 {
+            let input = inputs(seed + 100 * sample, net.populations[0].size, 8);
+            let mut plain = Interpreter::new(&net);
+            for (tick, events) in input.iter().enumerate() {
+                let events: Vec<[i32; 2]> = events.iter().map(|e| [e[0], 1]).collect();
+                for piece in 0..image.pieces {
+                    let p = image.piece(piece).unwrap();
+                    let range = p.population_first as i32..(p.population_first + p.count) as i32;
+                    let mine: Vec<_> = events
+                        .iter()
+                        .filter(|e| range.contains(&e[0]))
+                        .map(|e| [e[0] - range.start, 1])
+                        .collect();
+                    if p.population == 0 {
+                        machine.inject(piece, &mine).unwrap();
+                    }
+                }
+                machine.step(&Portable, &mut Threefry::<13>::new(1), &mut Unobserved);
+                plain.step(&events);
+                if (tick + sample as usize) % 3 == 1 {
+                    machine.clear_spike_counts();
+                }
+                let mut found = vec![0; net.populations.len()];
+                for piece in 0..image.pieces {
+                    let population = image.piece(piece).unwrap().population as usize;
+                    found[population] += machine.counters(piece).get(Count::EffectiveEvents);
+                }
+                let read = plain.read.iter().map(|[acs, macs]| acs + macs);
+                let expected: Vec<u64> = before.iter().zip(read).map(|(b, r)| b + r).collect();
+                assert_eq!(found, expected, "seed {seed}, sample {sample}, tick {tick}");
+            }
+            machine.rest();
+            before.iter_mut().zip(&plain.read).for_each(|(b, [acs, macs])| *b += acs + macs);
+        }
+        all += machine.total(Count::EffectiveEvents);
+        assert_eq!(machine.total(Count::EffectiveEvents), before.iter().sum::<u64>());
+        machine.restart();
+        assert_eq!(machine.total(Count::EffectiveEvents), 0);
+    }
+    assert!(all > 100_000, "hardly anything was read: {all}");
+}
+
+/// A neuron's count of spikes has 31 bits; what it stands for is counted before it wraps.
+#[test]
+fn counts_outlive_the_spike_counts_that_they_come_from() {
+    const SPIKES: u32 = 77;
+    let mut net = Network::default();
+    let input = net.add_population(Population::input("input", 1, 1));
+    let lif = Lif { threshold: 100_000.into(), decay: Param::q31(0), ..Lif::default() };
+    let neurons = net.add_population(Population::lif("neurons", 5, 1, lif));
+    net.connect(input, neurons, 2, Synapses::Dense { bits: 8, weights: vec![1, 0, -3, 0, 7] });
+    let blob = write(&net, &Placement::one_core(&net)).unwrap();
+    let image = blob.image().unwrap();
+    let mut arena = vec![0u64; image.memory(0..image.cores).words()];
+    let mut machine = Machine::new(image, &mut arena).unwrap();
+    for tick in 0..SPIKES + 8 {
+        if tick < SPIKES {
+            machine.inject(0, &[[0, 1]]).unwrap();
+        }
+        machine.step(&Portable, &mut Threefry::<13>::new(1), &mut Unobserved);
+    }
+    assert_eq!(machine.total(Count::EffectiveEvents), 3 * u64::from(SPIKES));
+    // As if the neuron had spiked 2^31 times more.
+    let mut saved = Vec::new();
+    machine.save(|part| saved.extend_from_slice(part));
+    let words: Vec<usize> =
+        (0..saved.len() / 4 - 2).filter(|i| saved[4 * i..][..4] == SPIKES.to_le_bytes()).collect();
+    let (mut found, more) = (0, 3u64 << 31);
+    for word in words {
+        let mut changed = saved.clone();
+        changed[4 * word + 3] = 0x80;
+        let end = changed.len() - 8;
+        let sum = changed[..end]
+            .iter()
+            .fold(0xcbf2_9ce4_8422_2325, |h: u64, b| (h ^ u64::from(*b)).wrapping_mul(0x0100_0000_01b3));
+        changed[end..].copy_from_slice(&sum.to_le_bytes());
+        if machine.restore(&changed).is_err() || machine.spike_counts(0) != [i32::MIN + SPIKES as i32] {
+            continue;
+        }
+        found += 1;
+        let expected = 3 * u64::from(SPIKES) + more;
+        assert_eq!(machine.total(Count::EffectiveEvents), expected);
+        machine.step(&Portable, &mut Threefry::<13>::new(1), &mut Unobserved);
+        assert_eq!(machine.advance(1 << 31), 1 << 31);
+        assert_eq!(machine.spike_counts(0), [SPIKES as i32]);
+        assert_eq!(machine.total(Count::EffectiveEvents), expected);
+        machine.clear_spike_counts();
+        assert_eq!(machine.total(Count::EffectiveEvents), expected);
+    }
+    assert_eq!(found, 1);
 }
 
 /// Rules that read spikes, traces, windows and the weight itself.

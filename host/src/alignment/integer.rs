@@ -292,7 +292,7 @@ impl Integer {
             counts.fill(0);
             sums.fill(0);
             for step in 0..samples.steps() {
-                let before = work(&machine);
+                let before = TickWork::of(&machine);
                 self.events(samples, sample, step, &mut events);
                 machine
                     .inject(0, &events)
@@ -300,7 +300,7 @@ impl Integer {
                 let mut tally = Tally { spikes: &mut found.spikes, step, outputs: &mut counts };
                 machine.step(&kernels, &mut draws, &mut tally);
                 sums.iter_mut().zip(machine.membranes(last)).for_each(|(sum, v)| *sum += i64::from(*v));
-                let after = work(&machine);
+                let after = TickWork::of(&machine);
                 found.work.push(TickWork {
                     events: after.events - before.events,
                     updates: after.updates - before.updates,
@@ -394,14 +394,4 @@ pub(super) fn prices(
         Ok((name.to_owned(), price))
     };
     shipped::names().map(price).collect()
-}
-
-/// What a machine has done so far.
-pub(super) fn work(machine: &Machine<'_>) -> TickWork {
-    TickWork {
-        events: machine.total(Count::StoredEvents),
-        updates: machine.total(Count::Updates),
-        spikes: machine.total(Count::Spikes),
-        packets: machine.total(Count::Packets),
-    }
 }

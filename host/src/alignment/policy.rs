@@ -283,7 +283,7 @@ fn play_on_machine(
                 let mut logits = [0.0; 2];
                 for row in drive.chunks_exact(12) {
                     let values: Vec<i32> = row.iter().map(|v| grid.integer(*v)).collect();
-                    let before = super::integer::work(&machine);
+                    let before = TickWork::of(&machine);
                     machine
                         .drive(0, &values)
                         .map_err(|error| Failure::bad_input(format_args!("input: {error}")))?;
@@ -291,7 +291,7 @@ fn play_on_machine(
                     for (sum, v) in logits.iter_mut().zip(machine.membranes(last)) {
                         *sum += f64::from(*v) * unit_of_output;
                     }
-                    let after = super::integer::work(&machine);
+                    let after = TickWork::of(&machine);
                     found.work.push(TickWork {
                         events: after.events - before.events,
                         updates: after.updates - before.updates,

@@ -25,7 +25,7 @@ use synop_model::rule::RuleSpec;
 
 use super::cartpole::CartPole;
 use super::drive::grid_of;
-use super::integer::{Emulation, prices, work};
+use super::integer::{Emulation, prices};
 use super::policy::{Agent, DISCOUNT, OnChip, Played, STEPS, StateEncoder, probability_of_right, success};
 use crate::Failure;
 use crate::local::TickWork;
@@ -99,10 +99,10 @@ fn present(
 ) -> Result<(f64, f64), Failure> {
     machine.rest();
     for values in drive {
-        let before = work(machine);
+        let before = TickWork::of(machine);
         machine.drive(INPUT, values).map_err(|error| Failure::bad_input(format_args!("input: {error}")))?;
         machine.step(kernels, draws, &mut Unobserved);
-        let after = work(machine);
+        let after = TickWork::of(machine);
         each(TickWork {
             events: after.events - before.events,
             updates: after.updates - before.updates,

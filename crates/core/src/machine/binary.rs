@@ -332,7 +332,10 @@ impl<'a> Machine<'a> {
             if let Some(port) = self.image.port(q).filter(|_| only == NONE || only == q) {
                 match port.store {
                     Store::Crossbar => bank.read_array(q, &port, events, kernels),
-                    _ => bank.read_matrix(&port, events, kernels),
+                    _ => {
+                        let at_once = word(self.port_next, q as usize) == AT_ONCE;
+                        bank.read_matrix(&port, events, at_once, kernels);
+                    }
                 }
             }
         }

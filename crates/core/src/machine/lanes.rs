@@ -636,8 +636,7 @@ impl Sums<'_, '_> {
             NONE => bytes_at(image.data, at, len),
             _ => bytes_at(plastic, at.wrapping_sub(first), len),
         };
-        let one = port.store == Store::Identity;
-        if one {
+        if port.store == Store::Identity {
             for (&[i, _], payload) in news.events.iter().zip(news.payloads) {
                 if let Some(s) = sums.get_mut(i as usize) {
                     add_lanes(s, *payload, port.weight);
@@ -656,22 +655,15 @@ impl Sums<'_, '_> {
             return;
         }
         let Some(row) = counters_of(self.counters, port.target) else { return };
-        let counts: &[u32] =
-            bytemuck::try_cast_slice(held(port.nonzero as usize * 8, if one { 0 } else { rows * 4 }))
-                .unwrap_or(&[]);
-        let (mut acs, mut macs, mut read) = (0, 0, 0);
+        let counts = nonzero_counts(image.data, plastic, first, port, rows);
+        let mut all = Rows::default();
         news.each(|i, adds, multiplies| {
-            let nonzero = u64::from(if one { u32::from(port.weight != 0) } else { word(counts, i) });
-            acs += nonzero * adds;
-            macs += nonzero * multiplies;
-            read += adds + multiplies;
+            let nonzero = nonzero_of(counts, port, i);
+            all.acs += nonzero * adds;
+            all.macs += nonzero * multiplies;
+            all.rows += adds + multiplies;
         });
-        add(row, Count::StoredEvents, if one { read } else { read * n as u64 });
-        add(row, Count::EffectiveEvents, acs + macs);
-        add(row, Count::Accumulates, acs);
-        add(row, Count::MultiplyAccumulates, macs);
-        add(row, Count::Rows, read);
-        add(row, Count::SynapseBytes, if one { 0 } else { read * u64::from(port.stride) });
+        all.count(row, port, target.count);
     }
 }
 
