@@ -1601,7 +1601,7 @@ impl Bank<'_, '_> {
             index: image.rows.get(class.rows as usize..).unwrap_or(&[]),
             stride: class.stride,
             segments: image.segments.as_chunks().0,
-            halves: bytemuck::try_cast_slice(image.data).unwrap_or(&[]),
+            halves: bytemuck::try_cast_slice(bytes_at(image.data, 0, image.data.len() & !1)).unwrap_or(&[]),
             nth: 0,
             port: NONE,
             one: None,

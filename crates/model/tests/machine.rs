@@ -4,7 +4,8 @@
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::{RngCore, SeedableRng};
 use synop_core::counters::NAMES;
-use synop_core::{Count, Machine, Portable, Threefry, Unobserved};
+use synop_core::store::{Event, Scalar, SparseRows, SparseRun};
+use synop_core::{Count, Kernels, Machine, Portable, Threefry, Unobserved};
 use synop_model::image::{Blob, write};
 use synop_model::network::{
     Current, CurrentOrder, Kind, Lif, Network, Param, Population, Reset, Rows, Synapses,
@@ -486,6 +487,48 @@ fn counts_do_not_depend_on_when_they_are_asked_for() {
         assert_eq!(machine.total(Count::EffectiveEvents), 0);
     }
     assert!(all > 100_000, "hardly anything was read: {all}");
+}
+
+/// Counts the events that runs of sparse rows take.
+#[derive(Default)]
+struct Watched(std::cell::Cell<usize>);
+
+impl Kernels for Watched {
+    const RUNS: &[u32] = &[8];
+
+    fn sparse_run(&self, sums: &mut [i32], rows: &SparseRows<'_>, events: &[Event]) -> SparseRun {
+        let run = Scalar.sparse_run(sums, rows, events);
+        self.0.set(self.0.get() + run.events);
+        run
+    }
+}
+
+/// Also in an image whose rows end at an odd byte.
+#[test]
+fn rows_of_one_target_are_read_in_runs() {
+    for len in [2, 3] {
+        let mut net = Network::default();
+        let input = net.add_population(Population::input("input", 9, 1));
+        let neurons = net.add_population(Population::lif("neurons", 5, 1, Lif::default()));
+        let lists: Vec<Vec<(u32, i16)>> = (0..9).map(|_| (0..len).map(|t| (t, 7)).collect()).collect();
+        net.connect(
+            input,
+            neurons,
+            1,
+            Synapses::Sparse { bits: 8, weight: 0, rows: Rows::from_lists(&lists) },
+        );
+        let blob = write(&net, &Placement::one_core(&net)).unwrap();
+        let image = blob.image().unwrap();
+        let mut arena = vec![0u64; image.memory(0..image.cores).words()];
+        let mut machine = Machine::new(image, &mut arena).unwrap();
+        machine.inject(0, &std::array::from_fn::<_, 9, _>(|i| [i as i32, 1])).unwrap();
+        let kernels = Watched::default();
+        for _ in 0..2 {
+            machine.step(&kernels, &mut Threefry::<13>::new(1), &mut Unobserved);
+        }
+        assert!(kernels.0.get() >= 8, "{} of nine rows of {len} synapses", kernels.0.get());
+        assert_eq!(machine.total(Count::EffectiveEvents), 9 * u64::from(len));
+    }
 }
 
 /// A neuron's count of spikes has 31 bits; what it stands for is counted before it wraps.
