@@ -1682,7 +1682,8 @@ mod x86 {
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
     unsafe fn lif_blocks_512(params: &Params<'_>, state: State<'_>, out: &mut RunOutcome) -> u32 {
         let p = params.piece;
-        if p.flags & UNUSUAL != 0 || p.grain > 1 || p.reset == Reset::SubtractAgain {
+        if p.flags & UNUSUAL != 0 || p.grain > 1 || p.reset == Reset::SubtractAgain || p.refractory >> 16 != 0
+        {
             return Portable.lif_run(params, state, out);
         }
         let n = state.v.len();
@@ -2224,21 +2225,28 @@ mod x86 {
                 seen = if self.scales { self.scaled(felt) } else { felt };
             }
             let kept = self.decay.apply::<OWN>(start, load);
-            let mut full = _mm512_add_epi32(_mm512_add_epi32(kept, seen), bias);
-            if self.reset == Reset::SubtractNext {
-                full = _mm512_mask_sub_epi32(full, _mm512_cmpgt_epi32_mask(start, limit), full, threshold);
-            }
+            let driven = _mm512_add_epi32(kept, seen);
             // Comparisons under a mask: a mask that is computed with others goes through general registers.
             let active = if RESTS { _mm512_cmple_epi32_mask(left, zero) } else { __mmask16::MAX };
-            let mut next = full;
-            let beyond = _mm512_cmpgt_epu32_mask(_mm512_sub_epi32(full, self.low), self.range);
+            // Who rests stays as it was.
+            let mut next = if self.reset == Reset::SubtractNext {
+                let full = _mm512_add_epi32(driven, bias);
+                let above = _mm512_cmpgt_epi32_mask(start, limit);
+                _mm512_mask_mov_epi32(start, active, _mm512_mask_sub_epi32(full, above, full, threshold))
+            } else if RESTS {
+                _mm512_mask_add_epi32(start, active, driven, bias)
+            } else {
+                _mm512_add_epi32(driven, bias)
+            };
+            let above = _mm512_sub_epi32(next, self.low);
+            let beyond = _mm512_mask_cmpgt_epu32_mask(active, above, self.range);
             if beyond != 0 {
-                next = _mm512_min_epi32(_mm512_max_epi32(full, self.low), self.high);
-                let wanted = if self.clamps { _mm512_cmplt_epi32_mask(full, self.low) } else { 0 };
-                let counted = beyond & !wanted & active & lanes;
+                let wanted = if self.clamps { _mm512_cmplt_epi32_mask(next, self.low) } else { 0 };
+                let counted = beyond & !wanted & lanes;
                 *saturated = _mm512_mask_add_epi32(*saturated, counted, *saturated, one);
+                next = _mm512_mask_max_epi32(next, active, next, self.low);
+                next = _mm512_mask_min_epi32(next, active, next, self.high);
             }
-            let next = if RESTS { _mm512_mask_mov_epi32(start, active, next) } else { next };
             let able = if FULL { active } else { active & lanes };
             let fires = if !RESTS && FULL {
                 _mm512_cmpgt_epi32_mask(next, limit)
@@ -2253,7 +2261,8 @@ mod x86 {
             // x | (before ^ after) | (left ^ now)
             changed = _mm512_ternarylogic_epi32::<0xf6>(changed, before, after);
             if RESTS {
-                let fewer = _mm512_max_epi32(_mm512_sub_epi32(left, one), zero);
+                // One less, or none: there are less than 2^16.
+                let fewer = _mm512_subs_epu16(left, one);
                 let now = _mm512_mask_mov_epi32(fewer, fires, self.rest);
                 changed = _mm512_ternarylogic_epi32::<0xf6>(changed, left, now);
                 store(self.refractory, now);
