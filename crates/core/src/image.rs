@@ -793,6 +793,12 @@ impl<'a> Image<'a> {
         (word(self.rows, at), word(self.rows, at.wrapping_add(1)))
     }
 
+    /// The data in units of two bytes, but for a byte at an odd end.
+    #[inline]
+    pub(crate) fn halves(&self) -> &'a [u16] {
+        bytemuck::try_cast_slice(crate::words::bytes_at(self.data, 0, self.data.len() & !1)).unwrap_or(&[])
+    }
+
     /// Words of rule `i`.
     pub fn rule_words(&self, i: u32) -> Option<&'a [u32]> {
         if i >= self.rule_count() {
