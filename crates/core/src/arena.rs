@@ -37,7 +37,7 @@ pub(crate) mod run {
     pub(crate) const ORDER: usize = 11;
     /// Destination cores of each of its neurons, or NONE where they differ.
     pub(crate) const FANOUT: usize = 12;
-    /// The first port to it whose non-zero synapses are counted when somebody asks, or NONE; `port_next` has the others.
+    /// The first port to it whose rows are counted when somebody asks, or NONE; `port_next` has the others.
     pub(crate) const COUNTED: usize = 13;
 }
 

@@ -1371,6 +1371,7 @@ fn packets_of(image: &Image<'_>, piece: &Piece, cores: u32, sent: &[Event]) -> u
     }
 }
 
+/// Packets of neurons that each have a number of destinations of their own. Out of line, as few pieces have such neurons.
 #[inline(never)]
 fn packets_one_by_one(image: &Image<'_>, piece: &Piece, sent: &[Event]) -> u64 {
     tally(fanout_of(image, piece), sent)
@@ -1521,7 +1522,8 @@ pub(crate) struct Bank<'b, 'a> {
 }
 
 impl Bank<'_, '_> {
-    /// Reads rows of a matrix port, and counts them if that is to be done at once. Out of line: the same code then stands in it whether or not the machine counts.
+    /// Reads rows of a matrix port, and counts them if that is to be done at once. Out of line: as a part of its
+    /// caller, counting costs more.
     #[inline(never)]
     fn read_matrix<K: Kernels>(&mut self, port: &Port, events: &[Event], at_once: bool, kernels: &K) {
         let (Some(source), Some(target)) = (self.image.piece(port.source), self.image.piece(port.target))
