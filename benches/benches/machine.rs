@@ -12,7 +12,7 @@ use std::hint::black_box;
 use synop::bench::brunel::SMALL;
 use synop::bench::clock::thread_cpu_s;
 use synop::simd::Native;
-use synop_core::store::Uncounted;
+use synop_core::store::Again;
 use synop_core::{Count, Kernels, Machine, Plan, Portable, Threefry, Unobserved};
 use synop_model::image::{Blob, write};
 use synop_model::memory::Memory;
@@ -67,6 +67,42 @@ fn sample<K: Kernels>(machine: &mut Machine<'_>, kernels: &K, input: &[Vec<[i32;
     }
 }
 
+fn hundred_ticks<K: Kernels>(machine: &mut Machine<'_>, kernels: &K, draws: &mut Threefry<13>) {
+    for _ in 0..100 {
+        machine.step(kernels, draws, &mut Unobserved);
+    }
+}
+
+/// How often counting and not counting are compiled each: where the code stands moves its speed by as much as counting
+/// costs, so that several places take turns.
+const COPIES: usize = 4;
+type Once<const COUNTS: bool> = Again<Native, COUNTS>;
+type Twice<const COUNTS: bool> = Again<Once<COUNTS>, COUNTS>;
+type Thrice<const COUNTS: bool> = Again<Twice<COUNTS>, COUNTS>;
+type FourTimes<const COUNTS: bool> = Again<Thrice<COUNTS>, COUNTS>;
+
+/// [`sample`], compiled several times.
+type Samples = [fn(&mut Machine<'_>, Native, &[Vec<[i32; 2]>]); COPIES];
+fn samples<const COUNTS: bool>() -> Samples {
+    [
+        |m, k, input| sample::<Once<COUNTS>>(m, &Again(k), input),
+        |m, k, input| sample::<Twice<COUNTS>>(m, &Again(Again(k)), input),
+        |m, k, input| sample::<Thrice<COUNTS>>(m, &Again(Again(Again(k))), input),
+        |m, k, input| sample::<FourTimes<COUNTS>>(m, &Again(Again(Again(Again(k)))), input),
+    ]
+}
+
+/// [`hundred_ticks`], compiled several times.
+type Ticks = [fn(&mut Machine<'_>, Native, &mut Threefry<13>); COPIES];
+fn ticks<const COUNTS: bool>() -> Ticks {
+    [
+        |m, k, draws| hundred_ticks::<Once<COUNTS>>(m, &Again(k), draws),
+        |m, k, draws| hundred_ticks::<Twice<COUNTS>>(m, &Again(Again(k)), draws),
+        |m, k, draws| hundred_ticks::<Thrice<COUNTS>>(m, &Again(Again(Again(k))), draws),
+        |m, k, draws| hundred_ticks::<FourTimes<COUNTS>>(m, &Again(Again(Again(Again(k)))), draws),
+    ]
+}
+
 fn dense(c: &mut Criterion) {
     let (blob, input) = (dense_network(), dense_input());
     let image = blob.image().expect("valid");
@@ -83,7 +119,7 @@ fn dense(c: &mut Criterion) {
         });
     }
     group.bench_function("uncounted", |b| {
-        b.iter(|| sample(&mut machine, &Uncounted(Native::detect()), black_box(&input)));
+        b.iter(|| sample(&mut machine, &Again::<_, false>(Native::detect()), black_box(&input)));
     });
     group.finish();
 }
@@ -121,19 +157,31 @@ fn quiet(c: &mut Criterion) {
     group.finish();
 }
 
+/// Calls with the stack some 64 bytes deeper per level: where a tick's variables stand in a page moves its speed by one or two
+/// percent, so that a fair comparison takes all places in turn.
+#[inline(never)]
+fn deeper(levels: usize, call: &mut dyn FnMut()) {
+    let pad = black_box([0u64; 4]);
+    match levels {
+        0 => call(),
+        _ => deeper(levels - 1, call),
+    }
+    black_box(&pad);
+}
+
 /// Seconds of processor time of the fastest of `rounds` calls of each of two functions that take turns, and the median
 /// of their ratios: what the noise of a shared machine leaves alone.
-fn turns(rounds: usize, mut call: impl FnMut(bool)) -> ([f64; 2], f64) {
-    let mut time = |second: bool| {
+fn turns(rounds: usize, mut call: impl FnMut(usize, bool)) -> ([f64; 2], f64) {
+    let mut time = |round: usize, second: bool| {
         let start = thread_cpu_s();
-        call(second);
+        deeper(round / 2 % 64, &mut || call(round, second));
         thread_cpu_s() - start
     };
     let (mut fastest, mut ratios) = ([f64::INFINITY; 2], Vec::new());
     for round in 0..rounds {
         // Who begins changes, as the one that follows finds warm caches.
-        let first = time(round % 2 == 1);
-        let second = time(round % 2 == 0);
+        let first = time(round, round % 2 == 1);
+        let second = time(round, round % 2 == 0);
         let [a, b] = if round % 2 == 1 { [second, first] } else { [first, second] };
         fastest = [fastest[0].min(a), fastest[1].min(b)];
         ratios.push(a / b);
@@ -171,32 +219,30 @@ fn targets(_: &mut Criterion) {
     let events = machine.total(Count::StoredEvents);
     // The same machine, so that both find its memory in the same places. Dense rows are counted in the end, from spike
     // counts: once, or here at the worst after every sample.
-    let mut result = ([f64::INFINITY; 2], 0.0);
-    for asks in [true, false] {
-        result = turns(rounds, |second| match second {
-            false => {
-                sample(&mut machine, &native, black_box(&input));
-                if asks {
-                    black_box(machine.total(Count::EffectiveEvents));
-                }
+    let (with, without) = (samples::<true>(), samples::<false>());
+    let mut dense = |what: &str, with: Samples, without: Samples, asks: bool| {
+        let result = turns(rounds, |round, second| {
+            let pick = if second { without } else { with };
+            pick[round / 2 % COPIES](&mut machine, native, black_box(&input));
+            if asks && !second {
+                black_box(machine.total(Count::EffectiveEvents));
             }
-            true => sample(&mut machine, &Uncounted(native), black_box(&input)),
         });
-        print_counting(if asks { "dense rows, if asked after every sample" } else { "dense rows" }, result);
-    }
-    println!("W2 dense: {:.2} G synaptic events/s (target 1)", events as f64 / result.0[0] / 1e9);
+        print_counting(what, result);
+        result.0[0]
+    };
+    dense("dense rows, if asked after every sample", with, without, true);
+    let fastest = dense("dense rows", with, without, false);
+    println!("W2 dense: {:.2} G synaptic events/s (target 1)", events as f64 / fastest / 1e9);
     let blob = write(&SMALL.network(1), &Placement::tiled(&SMALL.network(1), 10_000)).expect("fits");
     let image = blob.image().expect("valid");
     let mut arena = Memory::zeros(image.memory(0..image.cores).words() + Plan::SPARE);
     let mut machine = Machine::new(image, &mut arena).expect("enough");
     let mut draws = Threefry::<13>::new(1);
-    let result = turns(rounds, |second| {
-        for _ in 0..100 {
-            match second {
-                false => machine.step(&native, &mut draws, &mut Unobserved),
-                true => machine.step(&Uncounted(native), &mut draws, &mut Unobserved),
-            }
-        }
+    let (with, without) = (ticks::<true>(), ticks::<false>());
+    let result = turns(rounds, |round, second| {
+        let pick = if second { without } else { with };
+        pick[round / 2 % COPIES](&mut machine, native, &mut draws);
     });
     print_counting("sparse rows", result);
     // Ten pieces each: a tick looks at pieces, not at neurons.
@@ -207,13 +253,8 @@ fn targets(_: &mut Criterion) {
     let mut machines =
         [Machine::new(images[0], small).expect("enough"), Machine::new(images[1], large).expect("enough")];
     let [small, large] = &mut machines;
-    let ticks = |machine: &mut Machine<'_>| {
-        let mut draws = Threefry::<13>::new(1);
-        for _ in 0..100 {
-            machine.step(&native, &mut draws, &mut Unobserved);
-        }
-    };
-    let ([few, many], _) = turns(rounds, |second| ticks(if second { large } else { small }));
+    let hundred = |machine: &mut Machine<'_>| hundred_ticks(machine, &native, &mut Threefry::<13>::new(1));
+    let ([few, many], _) = turns(rounds, |_, second| hundred(if second { large } else { small }));
     println!(
         "quiet tick of ten pieces: {:.0} ns with 1,000 neurons, {:.0} ns with 100,000",
         few / 100.0 * 1e9,

@@ -1068,11 +1068,15 @@ impl<'a> Machine<'a> {
         if K::COUNTS
             && let Some(row) = counters_of(self.counters, p)
         {
-            let packets = packets_of(&self.image, piece, cores, ring.sent());
             add(row, Count::Updates, updates);
             add(row, Count::Spikes, fired);
-            add(row, Count::Packets, packets);
-            add(row, Count::StateSaturations, saturated);
+            // What most pieces never have costs a look, not a sum.
+            if cores != 0 {
+                add(row, Count::Packets, packets_of(&self.image, piece, cores, ring.sent()));
+            }
+            if saturated != 0 {
+                add(row, Count::StateSaturations, saturated);
+            }
             if touched_first.is_some() {
                 add(row, Count::Touched, touches);
             }

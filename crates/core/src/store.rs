@@ -347,12 +347,12 @@ impl Kernels for Scalar {
     }
 }
 
-/// The reference loops, without counting.
+/// The loops of `K`, compiled once more, with or without counting: what tells the cost of counting.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Uncounted<K>(pub K);
+pub struct Again<K, const COUNTS: bool>(pub K);
 
-impl<K: Kernels> Kernels for Uncounted<K> {
-    const COUNTS: bool = false;
+impl<K: Kernels, const COUNTS: bool> Kernels for Again<K, COUNTS> {
+    const COUNTS: bool = COUNTS;
     const FETCHES: bool = K::FETCHES;
     const RUNS: &[u32] = K::RUNS;
     #[inline]
