@@ -1451,9 +1451,7 @@ mod x86 {
             let at = b * BLOCK;
             // One spike alone, as in sparse activity, is not worth the vectors.
             if word.is_power_of_two() || counts.len() < at + BLOCK || events.len() < sent + BLOCK {
-                let mut alone = [0; RUN];
-                alone[b] = *word;
-                sent += store::send(&alone, first, counts, &mut events[sent..]);
+                sent += store::send_block(*word, at, first, counts, &mut events[sent..]);
                 continue;
             }
             for part in 0..BLOCK / 16 {

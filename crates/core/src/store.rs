@@ -612,17 +612,24 @@ pub fn tally(counts: &[u32], events: &[Event]) -> u64 {
 pub fn send(spikes: &[u64; RUN], first: i32, counts: &mut [i32], events: &mut [Event]) -> usize {
     let mut sent = 0;
     for (b, word) in spikes.iter().enumerate() {
-        let mut left = *word;
-        while left != 0 {
-            let j = b * BLOCK + left.trailing_zeros() as usize;
-            left &= left - 1;
-            if let Some(place) = events.get_mut(sent) {
-                *place = [first + j as i32, 1];
-                sent += 1;
-            }
-            if let Some(count) = counts.get_mut(j) {
-                *count = count.wrapping_add(1);
-            }
+        sent += send_block(*word, b * BLOCK, first, counts, events.get_mut(sent..).unwrap_or_default());
+    }
+    sent
+}
+
+/// [`send`] for the block of neurons from `at` on.
+#[inline(always)]
+pub fn send_block(word: u64, at: usize, first: i32, counts: &mut [i32], events: &mut [Event]) -> usize {
+    let (mut left, mut sent) = (word, 0);
+    while left != 0 {
+        let j = at + left.trailing_zeros() as usize;
+        left &= left - 1;
+        if let Some(place) = events.get_mut(sent) {
+            *place = [first + j as i32, 1];
+            sent += 1;
+        }
+        if let Some(count) = counts.get_mut(j) {
+            *count = count.wrapping_add(1);
         }
     }
     sent
