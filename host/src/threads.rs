@@ -1,13 +1,13 @@
 //! One image on several threads, with the same bits as on one.
 //!
 //! Cores are the unit of threads: each worker hosts a run of them in a [`Machine`] of its own, with its own
-//! memory. A spike needs at least the shortest delay between neurons of different workers to get there, so workers run
-//! that many ticks alone, then exchange the spikes of the window and go on. One meeting per window is enough: outgoing
-//! spikes alternate between two boxes, so that nobody writes into one that may still be read. Where synapses between
-//! workers have no delay, they meet after every stage instead.
+//! memory. A spike needs at least the shortest delay between neurons of different workers to get there: the window. Workers
+//! post the spikes of every part of a window, and wait only for those that they cannot do without, posted a window ago, so
+//! that a slow moment of one does not stop the others at once. Where synapses between workers have no delay, they wait for
+//! each other after every stage instead.
 
 use std::ops::Range;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use synop_core::image::Kind;
@@ -17,6 +17,8 @@ use synop_model::memory::Memory;
 
 /// Longest window: a network without synapses would have no end to it.
 const LONGEST: u64 = 1024;
+/// Parts of a window, where it is as long.
+const PARTS: u64 = 3;
 
 /// How cores are shared out: runs of cores of about equal numbers of neurons, at most one per core.
 ///
@@ -180,16 +182,15 @@ impl<'a> Team<'a> {
             }
             return Ok(());
         }
-        let meeting = Meeting::new(self.machines.len());
-        let boxes: Vec<Outbox> = self.machines.iter().map(|_| Outbox::default()).collect();
         let window = self.window();
+        let boxes: Vec<Outbox> = self.machines.iter().map(|_| Outbox::default()).collect();
         let mut results = vec![Ok(()); self.machines.len()];
         std::thread::scope(|scope| {
             let work = self.machines.iter_mut().zip(observers).zip(&mut results).enumerate();
             for (me, ((machine, observer), result)) in work {
-                let (meeting, boxes) = (&meeting, &boxes[..]);
+                let boxes = &boxes[..];
                 scope.spawn(move || {
-                    let mut worker = Worker { me, machine, meeting, boxes, round: 0 };
+                    let mut worker = Worker { me, machine, boxes, taken: vec![0; boxes.len()] };
                     let mut draws = Threefry::<13>::new(seed);
                     *result = if window == 0 {
                         worker.stages(kernels, ticks, input, &mut draws, observer)
@@ -213,9 +214,15 @@ fn put(machine: &mut Machine<'_>, kernels: &impl Kernels, input: &impl Input) ->
     result
 }
 
-/// Spikes on their way to the other workers: two boxes, used in turn.
+/// Spikes on their way from one worker to the others, part after part. Whoever posts a part has taken all parts of
+/// [`PARTS`] before, and whoever posted one of these has taken as many before: of twice as many parts none is still needed
+/// when the next is posted.
 #[derive(Debug, Default)]
-struct Outbox([Mutex<Mail>; 2]);
+struct Outbox {
+    parts: [Mutex<Mail>; 2 * PARTS as usize],
+    /// How many have been posted.
+    posted: AtomicU64,
+}
 
 #[derive(Debug, Default)]
 struct Mail {
@@ -225,22 +232,42 @@ struct Mail {
 }
 
 impl Outbox {
-    fn open(&self, round: usize) -> MutexGuard<'_, Mail> {
-        self.0[round % 2].lock().unwrap_or_else(PoisonError::into_inner)
+    /// Looks at what was posted before the processor is given away.
+    const SPINS: u32 = 5_000;
+
+    fn open(&self, part: u64) -> MutexGuard<'_, Mail> {
+        self.parts[(part % (2 * PARTS)) as usize].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn posted(&self) -> u64 {
+        self.posted.load(Ordering::Acquire)
+    }
+
+    /// Waits until so many parts have been posted: spins for a while, as parts are short, then lets others run.
+    fn wait(&self, parts: u64) {
+        let mut spins = 0;
+        while self.posted() < parts {
+            if spins < Self::SPINS {
+                spins += 1;
+                std::hint::spin_loop();
+            } else {
+                std::thread::yield_now();
+            }
+        }
     }
 }
 
 struct Worker<'w, 'a> {
     me: usize,
     machine: &'w mut Machine<'a>,
-    meeting: &'w Meeting,
     boxes: &'w [Outbox],
-    round: usize,
+    /// Parts taken of each worker's.
+    taken: Vec<u64>,
 }
 
 impl Worker<'_, '_> {
-    /// Runs windows of ticks, meets after each. A worker whose input is refused goes on without it, so that
-    /// the others do not wait for ever; all refuse alike.
+    /// Runs the parts of windows. A worker whose input is refused goes on without it, so that the others do not wait for
+    /// ever; all refuse alike.
     fn windows<K: Kernels, O: Observer>(
         &mut self,
         kernels: &K,
@@ -250,21 +277,24 @@ impl Worker<'_, '_> {
         draws: &mut impl Draws,
         observer: &mut O,
     ) -> Result<(), InputError> {
+        let parts = window.min(PARTS);
         let mut result = Ok(());
         let mut left = ticks;
         while left > 0 {
-            let length = window.min(left);
+            let length = (window / parts).min(left);
+            self.take(parts - 1);
             for _ in 0..length {
                 result = result.and(put(self.machine, kernels, input));
                 self.machine.step(kernels, draws, observer);
             }
             left -= length;
-            self.exchange(1..length as u32 + 1, |_| true);
+            self.post(1..length as u32 + 1, |_| true);
         }
+        self.take(0);
         result
     }
 
-    /// Runs tick by tick, meets after every stage.
+    /// Runs tick by tick, waits for the others after every stage.
     fn stages<K: Kernels, O: Observer>(
         &mut self,
         kernels: &K,
@@ -279,7 +309,8 @@ impl Worker<'_, '_> {
             self.machine.begin(kernels);
             for stage in 1..=self.machine.image().stages {
                 self.machine.stage(stage, kernels, draws, observer);
-                self.exchange(0..1, |s| s == stage);
+                self.post(0..1, |s| s == stage);
+                self.take(0);
                 self.machine.deliver_at_once(stage, kernels);
             }
             self.machine.finish(kernels, draws);
@@ -287,12 +318,13 @@ impl Worker<'_, '_> {
         result
     }
 
-    /// Puts the events of the given ages of own pieces of some stages into the box, meets, and takes what the others
-    /// have put into theirs.
-    fn exchange(&mut self, ages: Range<u32>, of_stage: impl Fn(u32) -> bool) {
+    /// Posts the events of the given ages of own pieces of some stages.
+    fn post(&mut self, ages: Range<u32>, of_stage: impl Fn(u32) -> bool) {
         let image = *self.machine.image();
         let now = self.machine.tick();
-        let mut mail = self.boxes[self.me].open(self.round);
+        let own = &self.boxes[self.me];
+        let part = own.posted();
+        let mut mail = own.open(part);
         let Mail { heads, events } = &mut *mail;
         heads.clear();
         events.clear();
@@ -312,52 +344,27 @@ impl Worker<'_, '_> {
             }
         }
         drop(mail);
-        self.meeting.wait();
-        for (_, outbox) in self.boxes.iter().enumerate().filter(|(other, _)| *other != self.me) {
-            let mail = outbox.open(self.round);
-            let mut events = &mail.events[..];
-            for (piece, tick, count) in &mail.heads {
-                let (these, rest) = events.split_at(*count);
-                events = rest;
-                let taken = self.machine.receive(*piece, *tick, these);
-                debug_assert!(taken.is_ok(), "{taken:?}");
-            }
-        }
-        self.round += 1;
-    }
-}
-
-/// Where workers wait for each other: spins for a while, as windows are short, then lets others run.
-#[derive(Debug)]
-struct Meeting {
-    workers: usize,
-    arrived: AtomicUsize,
-    round: AtomicUsize,
-}
-
-impl Meeting {
-    /// Looks at the round before the processor is given away.
-    const SPINS: u32 = 5_000;
-
-    fn new(workers: usize) -> Self {
-        Meeting { workers, arrived: AtomicUsize::new(0), round: AtomicUsize::new(0) }
+        own.posted.store(part + 1, Ordering::Release);
     }
 
-    fn wait(&self) {
-        let round = self.round.load(Ordering::Acquire);
-        if self.arrived.fetch_add(1, Ordering::AcqRel) + 1 == self.workers {
-            self.arrived.store(0, Ordering::Relaxed);
-            self.round.store(round.wrapping_add(1), Ordering::Release);
-            return;
-        }
-        let mut spins = 0;
-        while self.round.load(Ordering::Acquire) == round {
-            if spins < Self::SPINS {
-                spins += 1;
-                std::hint::spin_loop();
-            } else {
-                std::thread::yield_now();
+    /// Takes what the others have posted so far of the parts that this worker has run itself, and waits for all of these but
+    /// the last `spared`.
+    fn take(&mut self, spared: u64) {
+        let run = self.boxes[self.me].posted();
+        for (other, outbox) in self.boxes.iter().enumerate().filter(|(other, _)| *other != self.me) {
+            outbox.wait(run.saturating_sub(spared));
+            let there = outbox.posted().min(run);
+            for part in self.taken[other]..there {
+                let mail = outbox.open(part);
+                let mut events = &mail.events[..];
+                for (piece, tick, count) in &mail.heads {
+                    let (these, rest) = events.split_at(*count);
+                    events = rest;
+                    let taken = self.machine.receive(*piece, *tick, these);
+                    debug_assert!(taken.is_ok(), "{taken:?}");
+                }
             }
+            self.taken[other] = there;
         }
     }
 }
