@@ -1260,20 +1260,17 @@ mod x86 {
                 }
                 let Some(halves) = synapses_of(rows, &segment, one.is_none()) else { break };
                 let (targets, weights) = halves.split_at(segment.len as usize);
+                // A record seldom stands in two lines.
                 if let Some((i, _)) = ahead(k + AHEAD_OF_ROWS).filter(|_| port != NONE)
                     && let Some(place) = rows.row(i)
                 {
-                    prefetch(bytemuck::cast_slice(&place[..1]));
+                    _mm_prefetch::<_MM_HINT_T0>(place.as_ptr().cast());
                 }
                 if let Some((i, nth)) = ahead(k + AHEAD_OF_SEGMENTS)
                     && let Some([first, _]) = rows.row(i)
                     && let Some(record) = rows.segments.get((first.wrapping_add(nth)) as usize)
                 {
-                    match port {
-                        // Fetched before, but not into the first cache.
-                        NONE => _mm_prefetch::<_MM_HINT_T0>(record.as_ptr().cast()),
-                        _ => prefetch(bytemuck::cast_slice(record)),
-                    }
+                    _mm_prefetch::<_MM_HINT_T0>(record.as_ptr().cast());
                 }
                 let far = if segment.len < SHORT { AHEAD_OF_SHORT } else { AHEAD };
                 let next = bytemuck::cast_slice(near(ahead(k + far)).unwrap_or(&[]));
@@ -1361,7 +1358,7 @@ mod x86 {
         };
         // Sixteen synapses whose targets have been compared with the number of sums.
         let add = |targets: &[u16; STRIDE], weights: &[u8; STRIDE]| {
-            let mut add = |target: u32, weight: u8| {
+            let add = |target: u32, weight: u8| {
                 let weight = match HOW {
                     ONE => by,
                     ADDED_ONCE => i32::from(weight as i8),

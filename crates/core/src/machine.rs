@@ -852,9 +852,9 @@ impl<'a> Machine<'a> {
             return;
         }
         let image = &self.image;
-        let ports = (class.first_port..class.first_port + class.ports).filter_map(|q| image.port(q));
         if ahead == 1 {
-            for port in ports.clone().filter(|port| port.store == Store::Bits) {
+            let ports = (class.first_port..class.first_port + class.ports).filter_map(|q| image.port(q));
+            for port in ports.filter(|port| port.store == Store::Bits) {
                 for e in events.iter().take(16) {
                     let at = port.offset as usize * 8 + e[0] as usize * port.stride as usize;
                     kernels.soon(bytes_at(image.data, at, FIRST_BYTES.min(port.stride as usize)));
@@ -864,20 +864,17 @@ impl<'a> Machine<'a> {
         if class.rows == NONE {
             return;
         }
-        // Segments of targets that are hosted elsewhere are not read.
-        let hosted = |port: Port| word(self.run, port.target as usize * RUN_WORDS + run::STATE) != NONE;
-        let first = ports.filter(|port| port.store == Store::Sparse).position(hosted).unwrap_or(0) as u32;
         for e in events.iter().take(AHEAD_OF_ROWS) {
             match ahead {
                 3 => kernels.soon(bytemuck::cast_slice(row_words(image, class, e[0] as u32))),
-                2 => kernels.soon(bytemuck::cast_slice(segment_words(image, class, e[0] as u32, first))),
+                2 => kernels.soon(bytemuck::cast_slice(segment_words(image, class, e[0] as u32, 0))),
                 _ => {}
             }
         }
         if ahead == 1 {
             let mut left = AHEAD * FIRST_BYTES;
             for e in events {
-                let bytes = segment_bytes(image, class, e[0] as u32, first, 8);
+                let bytes = segment_bytes(image, class, e[0] as u32, 0, 8);
                 let bytes = bytes.get(..FIRST_BYTES.min(left)).unwrap_or(bytes);
                 kernels.soon(bytes);
                 left = left.saturating_sub(bytes.len());

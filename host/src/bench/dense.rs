@@ -81,7 +81,7 @@ impl Dense {
         machine.rest();
         let mut draws = Threefry::<13>::new(0);
         for events in &self.inputs[sample] {
-            machine.inject(0, events)?;
+            machine.inject_by(kernels, 0, events)?;
             machine.step(kernels, &mut draws, &mut Unobserved);
         }
         Ok(())
