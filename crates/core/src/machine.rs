@@ -1817,7 +1817,7 @@ fn read_picked<K: Kernels>(
 /// Segments that are picked before they are read.
 const TOGETHER: usize = 128;
 /// Rows from one that is read to the one that is fetched meanwhile.
-pub const AHEAD: usize = 2;
+pub const AHEAD: usize = 1;
 /// The same where rows have fewer than [`SHORT`] synapses.
 pub const AHEAD_OF_SHORT: usize = 8;
 /// Synapses of a row that is not short.
