@@ -1248,12 +1248,11 @@ mod x86 {
             // The first rows of the next round.
             None => events.get(k - events.len()).map(|e| (e[0] as u32, nth + 1)),
         };
-        let near = |row: Option<(u32, u32)>| {
-            let (i, nth) = row?;
-            synapses_of(rows, &segment_of(rows, i, nth)?.1?, one.is_none())
-        };
+        // What is looked up to have the first lines of the next row fetched is at hand when that is read.
+        let mut found = None;
         for (k, &[i, payload]) in events.iter().enumerate() {
-            let Some((segments, segment)) = segment_of(rows, i as u32, nth) else { break };
+            let known = found.take();
+            let Some((segments, segment)) = known.or_else(|| segment_of(rows, i as u32, nth)) else { break };
             if let Some(segment) = segment {
                 if segment.port != port && port != NONE {
                     break;
@@ -1273,7 +1272,12 @@ mod x86 {
                     _mm_prefetch::<_MM_HINT_T0>(record.as_ptr().cast());
                 }
                 let far = if segment.len < SHORT { AHEAD_OF_SHORT } else { AHEAD };
-                let next = bytemuck::cast_slice(near(ahead(k + far)).unwrap_or(&[]));
+                let next = ahead(k + far).and_then(|(i, nth)| segment_of(rows, i, nth));
+                if far == 1 && k + 1 < events.len() {
+                    found = next;
+                }
+                let next = next.and_then(|(_, segment)| synapses_of(rows, &segment?, one.is_none()));
+                let next = bytemuck::cast_slice(next.unwrap_or(&[]));
                 match one {
                     Some(weight) => {
                         scatter_512::<ONE>(sums, targets, &[], weight.wrapping_mul(payload), next)
