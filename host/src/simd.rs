@@ -2093,7 +2093,19 @@ mod x86 {
             let kept = if common && self.leaks {
                 let even = _mm512_castsi512_ps(_mm512_mul_epu32(magnitude, self.twice));
                 let odd = _mm512_castsi512_ps(_mm512_mul_epu32(upper(magnitude), self.twice));
-                _mm512_castps_si512(_mm512_mask_movehdup_ps(odd, 0x5555, even))
+                let mut kept = odd;
+                // A compiler makes two shuffles of `_mm512_mask_movehdup_ps`, for which there is one unit only.
+                // SAFETY: an instruction of AVX-512F on registers.
+                unsafe {
+                    std::arch::asm!(
+                        "vmovshdup {kept}{{{even_lanes}}}, {even}",
+                        kept = inout(zmm_reg) kept,
+                        even_lanes = in(kreg) 0x5555u16,
+                        even = in(zmm_reg) even,
+                        options(pure, nomem, nostack, preserves_flags)
+                    );
+                }
+                _mm512_castps_si512(kept)
             } else {
                 let factor = if common { self.common } else { load(self.each.as_ptr()) };
                 let even = _mm512_srli_epi64::<31>(_mm512_mul_epu32(magnitude, factor));
