@@ -214,9 +214,9 @@ fn put(machine: &mut Machine<'_>, kernels: &impl Kernels, input: &impl Input) ->
     result
 }
 
-/// Spikes on their way from one worker to the others, part after part. Whoever posts a part has taken all parts of
-/// [`PARTS`] before, and whoever posted one of these has taken as many before: of twice as many parts none is still needed
-/// when the next is posted.
+/// Spikes on their way from one worker to the others, part after part. Workers are at most a window apart, and take what is
+/// there before each part that they run: when a worker posts part k, all others have taken part k − 2 [`PARTS`], whose
+/// place it takes.
 #[derive(Debug, Default)]
 struct Outbox {
     parts: [Mutex<Mail>; 2 * PARTS as usize],
