@@ -779,7 +779,8 @@ mod x86 {
     unsafe fn add_planes(to: *mut i32, lanes: u64, planes: &Planes, rows: usize) {
         // 127 · 128 < 2^15.
         let pair = |bit: i16, lower, upper| {
-            let weights = _mm512_set1_epi16(bit * 0x0201);
+            // Bytes without a sign: twice the last one is 128.
+            let weights = _mm512_set1_epi16(bit.wrapping_mul(0x0201));
             let interleaved = (_mm512_unpacklo_epi8(lower, upper), _mm512_unpackhi_epi8(lower, upper));
             (_mm512_maddubs_epi16(weights, interleaved.0), _mm512_maddubs_epi16(weights, interleaved.1))
         };

@@ -6,6 +6,7 @@
 //! that a slow moment of one does not stop the others at once. Where synapses between workers have no delay, they wait for
 //! each other after every stage instead.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -190,7 +191,7 @@ impl<'a> Team<'a> {
             for (me, ((machine, observer), result)) in work {
                 let boxes = &boxes[..];
                 scope.spawn(move || {
-                    let mut worker = Worker { me, machine, boxes, taken: vec![0; boxes.len()] };
+                    let mut worker = Worker::new(me, machine, boxes);
                     let mut draws = Threefry::<13>::new(seed);
                     *result = if window == 0 {
                         worker.stages(kernels, ticks, input, &mut draws, observer)
@@ -261,11 +262,26 @@ struct Worker<'w, 'a> {
     me: usize,
     machine: &'w mut Machine<'a>,
     boxes: &'w [Outbox],
+    /// Own pieces whose spikes the others' neurons read.
+    wanted: BTreeSet<u32>,
     /// Parts taken of each worker's.
     taken: Vec<u64>,
 }
 
-impl Worker<'_, '_> {
+impl<'w, 'a> Worker<'w, 'a> {
+    fn new(me: usize, machine: &'w mut Machine<'a>, boxes: &'w [Outbox]) -> Self {
+        let image = machine.image();
+        let neurons_here = |p: u32| {
+            image.piece(p).is_some_and(|piece| piece.kind != Kind::Input && machine.hosts(piece.core))
+        };
+        let ports = (0..image.ports).filter_map(|q| image.port(q));
+        let wanted = ports
+            .filter(|port| neurons_here(port.source) && !neurons_here(port.target))
+            .map(|port| port.source)
+            .collect();
+        Worker { me, machine, boxes, wanted, taken: vec![0; boxes.len()] }
+    }
+
     /// Runs the parts of windows. A worker whose input is refused goes on without it, so that the others do not wait for
     /// ever; all refuse alike.
     fn windows<K: Kernels, O: Observer>(
@@ -328,11 +344,8 @@ impl Worker<'_, '_> {
         let Mail { heads, events } = &mut *mail;
         heads.clear();
         events.clear();
-        for p in 0..image.pieces {
-            let Some(piece) = image.piece(p) else { continue };
-            let foreign =
-                piece.kind == Kind::Input || piece.delay_count == 0 || !self.machine.hosts(piece.core);
-            if foreign || !of_stage(piece.stage) {
+        for &p in &self.wanted {
+            if !image.piece(p).is_some_and(|piece| of_stage(piece.stage)) {
                 continue;
             }
             for age in ages.clone() {
@@ -383,7 +396,8 @@ mod tests {
         let mut net = Network::default();
         let input = net.add_population(Population::input("input", N, 1));
         let lif = Lif { threshold: Param::All(20), decay: Param::q31(1 << 30), ..Lif::default() };
-        let [a, b] = ["a", "b"].map(|name| net.add_population(Population::lif(name, N, 1, lif.clone())));
+        let [a, b, c] =
+            ["a", "b", "c"].map(|name| net.add_population(Population::lif(name, N, 1, lif.clone())));
         let rows = |step: usize, weight: i16| {
             let row = |i: usize| (0..9).map(|k| ((i + (k * k + 1) * step) % N) as u32).collect::<Vec<_>>();
             let weighted = |mut targets: Vec<u32>| {
@@ -397,8 +411,11 @@ mod tests {
         net.connect(a, a, 1, rows(3, 2));
         net.connect(a, b, 5, rows(5, 7));
         net.connect(b, a, 4, rows(7, -3));
+        // Nobody else reads these; they are forgotten before the window is over.
+        net.connect(b, c, 1, rows(2, 6));
+        net.connect(c, c, 1, rows(4, 1));
         let slices = |of: &[usize]| of.iter().map(|p| Slice { population: *p, first: 0, count: N }).collect();
-        let placement = Placement { cores: vec![slices(&[input, a]), slices(&[b])] };
+        let placement = Placement { cores: vec![slices(&[input, a]), slices(&[b, c])] };
         let blob = write(&net, &placement).unwrap();
         let image = blob.image().unwrap();
         let events = |tick: u64, put: &mut dyn FnMut(u32, &[Event])| {
@@ -413,7 +430,7 @@ mod tests {
             let mut team = Team::new(image, &mut memory).unwrap();
             let window = team.window();
             team.run(&Native::detect(), 203, &events).unwrap();
-            let counts: Vec<_> = (1..3)
+            let counts: Vec<_> = (1..4)
                 .map(|p| {
                     let host = team.host(p).unwrap();
                     (host.spike_counts(p).to_vec(), host.membranes(p).to_vec())
