@@ -904,22 +904,10 @@ impl<'a> Machine<'a> {
             plastic_first,
             arrays: self.arrays,
             port_arrays: self.port_arrays,
+            port_next: self.port_next,
             tick: self.tick,
         };
-        for q in class.first_port..class.first_port + class.ports {
-            if let Some(port) = self.image.port(q) {
-                match port.store {
-                    Store::Crossbar => bank.read_array(q, &port, events, kernels),
-                    _ => {
-                        let at_once = word(self.port_next, q as usize) == AT_ONCE;
-                        bank.read_matrix(&port, events, at_once, kernels);
-                    }
-                }
-            }
-        }
-        if class.rows != NONE {
-            bank.read_sparse(class, events, NONE, piece.kind == Kind::Binary, kernels);
-        }
+        bank.read(class, events, NONE, piece.kind == Kind::Binary, kernels);
     }
 
     /// Updates the neurons of a stage that are not at rest, and sends their spikes.
@@ -1518,11 +1506,39 @@ pub(crate) struct Bank<'b, 'a> {
     pub(crate) plastic_first: usize,
     pub(crate) arrays: &'b mut [u64],
     pub(crate) port_arrays: &'b [u32],
+    pub(crate) port_next: &'b [u32],
     /// The tick in which rows are read.
     pub(crate) tick: u64,
 }
 
 impl Bank<'_, '_> {
+    /// Reads rows of a delay class: of one port, or of all ([`NONE`]). Where events are `changes` of binary neurons, ±2 is an
+    /// addition like ±1.
+    #[inline(always)]
+    pub(crate) fn read<K: Kernels>(
+        &mut self,
+        class: &DelayClass,
+        events: &[Event],
+        only: u32,
+        changes: bool,
+        kernels: &K,
+    ) {
+        for q in class.first_port..class.first_port + class.ports {
+            if let Some(port) = self.image.port(q).filter(|_| only == NONE || only == q) {
+                match port.store {
+                    Store::Crossbar => self.read_array(q, &port, events, kernels),
+                    _ => {
+                        let at_once = word(self.port_next, q as usize) == AT_ONCE;
+                        self.read_matrix(&port, events, at_once, kernels);
+                    }
+                }
+            }
+        }
+        if class.rows != NONE {
+            self.read_sparse(class, events, only, changes, kernels);
+        }
+    }
+
     /// Reads rows of a matrix port, and counts them if that is to be done at once. Out of line: as a part of its
     /// caller, counting costs more.
     #[inline(never)]

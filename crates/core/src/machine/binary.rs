@@ -324,24 +324,12 @@ impl<'a> Machine<'a> {
             counters: self.counters,
             plastic: self.plastic,
             plastic_first,
-            port_arrays: self.port_arrays,
-            tick: self.tick,
             arrays: self.arrays,
+            port_arrays: self.port_arrays,
+            port_next: self.port_next,
+            tick: self.tick,
         };
-        for q in class.first_port..class.first_port + class.ports {
-            if let Some(port) = self.image.port(q).filter(|_| only == NONE || only == q) {
-                match port.store {
-                    Store::Crossbar => bank.read_array(q, &port, events, kernels),
-                    _ => {
-                        let at_once = word(self.port_next, q as usize) == AT_ONCE;
-                        bank.read_matrix(&port, events, at_once, kernels);
-                    }
-                }
-            }
-        }
-        if class.rows != NONE {
-            bank.read_sparse(class, events, only, changes, kernels);
-        }
+        bank.read(class, events, only, changes, kernels);
     }
 
     /// Rebuilds the sums under which weights have changed.
