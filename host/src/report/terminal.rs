@@ -32,8 +32,11 @@ impl Report {
     /// Columns that no run has a value for are left out.
     pub fn summary(&self) -> Table {
         let runs = self.each_run();
-        let columns: [Column; 9] = [
+        let columns: [Column; 10] = [
             ("accuracy (%)", None, |run| Some(run.task.as_ref()?.accuracy? * 100.0)),
+            ("hidden frozen (%)", None, |run| {
+                Some(run.task.as_ref()?.more.get("accuracy_frozen_hidden")?.as_f64()? * 100.0)
+            }),
             ("spikes/sample", None, |run| Some(run.counts.as_ref()?.neurons_fired as f64 / run.samples()?)),
             ("SynOps/sample", None, |run| Some(run.per_sample?.effective)),
             ("energy/sample", Some("J"), |run| Some(run.energy.as_ref()?.total_j?.nominal / run.samples()?)),
