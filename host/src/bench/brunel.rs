@@ -4,6 +4,8 @@
 //! drawn with replacement. Membrane 20 ms, threshold 20 mV, reset to 10 mV, 2 ms refractory, one delay for all,
 //! a constant drive of 40 mV, membranes drawn from [0, threshold) at the start.
 
+use std::ops::Range;
+
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::{RngCore, SeedableRng};
 use synop_model::network::{Lif, Network, Param, Population, Reset, Rows, Synapses};
@@ -66,23 +68,55 @@ const MEMBRANE_MS: f64 = 20.0;
 const REFRACTORY_MS: f64 = 2.0;
 
 impl Brunel {
-    /// The network, drawn with `seed`: populations `excitatory` and `inhibitory`, four projections (twice as
-    /// many with [`Storage::Bits`]).
+    /// The network, drawn with `seed`. Excitatory neurons come first. They are one population with the inhibitory ones, as
+    /// nothing but their synapses distinguishes them, so that a spike has one row to read; with [`Storage::Bits`] two, as a
+    /// matrix has a row for every neuron of its source.
     pub fn network(&self, seed: u64) -> Network {
         let mut random = Xoshiro256PlusPlus::seed_from_u64(seed);
         let excitatory = self.neurons / 5 * 4;
         let sizes = [excitatory, self.neurons - excitatory];
         let inputs = [self.inputs / 5 * 4, self.inputs - self.inputs / 5 * 4];
-        let inhibition = -(f64::from(EXCITATION) * self.balance).round() as i32;
+        let weights = [EXCITATION, -(f64::from(EXCITATION) * self.balance).round() as i32];
+        let start: Vec<f64> = (0..self.neurons).map(|_| uniform(&mut random)).collect();
+        let drawn = [0, 1].map(|s| random_rows(&mut random, sizes[s], self.neurons, inputs[s]));
         let mut net = Network { seed, ..Network::default() };
-        for (name, size) in ["excitatory", "inhibitory"].into_iter().zip(sizes) {
-            let lif = self.neuron((0..size).map(|_| uniform(&mut random)).collect());
-            net.add_population(Population::lif(name, size, 1, lif));
-        }
-        for (source, weight) in [EXCITATION, inhibition].into_iter().enumerate() {
-            for target in 0..2 {
-                let rows = random_rows(&mut random, sizes[source], sizes[target], inputs[source]);
-                self.connect(&mut net, source, target, weight, rows);
+        let mut add = |name: &str, start: &[f64]| {
+            net.add_population(Population::lif(name, start.len(), 1, self.neuron(start)))
+        };
+        match self.storage {
+            Storage::PerSynapse => {
+                let all = add("neurons", &start);
+                let mut rows = Rows { index: vec![0], ..Rows::default() };
+                for (drawn, weight) in drawn.into_iter().zip(weights) {
+                    let before = rows.targets.len();
+                    rows.index.extend(drawn.index[1..].iter().map(|end| before + end));
+                    rows.targets.extend(drawn.targets);
+                    rows.weights.resize(rows.targets.len(), weight as i16);
+                }
+                net.connect(all, all, self.delay_ticks, Synapses::Sparse { bits: 8, weight: 0, rows });
+            }
+            Storage::PerProjection => {
+                let all = add("neurons", &start);
+                let [mut from_excitatory, mut from_inhibitory] = drawn;
+                from_excitatory.index.resize(self.neurons + 1, from_excitatory.targets.len());
+                from_inhibitory.index.splice(..0, vec![0; excitatory]);
+                for (rows, weight) in [from_excitatory, from_inhibitory].into_iter().zip(weights) {
+                    net.connect(all, all, self.delay_ticks, Synapses::Sparse { bits: 0, weight, rows });
+                }
+            }
+            Storage::Bits => {
+                let (of_excitatory, of_inhibitory) = start.split_at(excitatory);
+                let populations = [add("excitatory", of_excitatory), add("inhibitory", of_inhibitory)];
+                for ((source, rows), weight) in populations.into_iter().zip(drawn).zip(weights) {
+                    for (target, targets) in
+                        populations.into_iter().zip([0..excitatory, excitatory..self.neurons])
+                    {
+                        let (once, again) = split_repeats(&rows, &targets);
+                        net.connect(source, target, self.delay_ticks, Synapses::Bits { weight, rows: once });
+                        let again = Synapses::Sparse { bits: 0, weight, rows: again };
+                        net.connect(source, target, self.delay_ticks, again);
+                    }
+                }
             }
         }
         net
@@ -94,7 +128,7 @@ impl Brunel {
         if self.neurons <= 10_000 { 8 } else { 4 }
     }
 
-    fn neuron(&self, start: Vec<f64>) -> Lif {
+    fn neuron(&self, start: &[f64]) -> Lif {
         let per_mv = f64::from(EXCITATION) / self.psp_mv * f64::from(1u32 << self.shift());
         let units = |mv: f64| (mv * per_mv).round() as i32;
         let keep = (-self.tick_ms / MEMBRANE_MS).exp();
@@ -104,29 +138,11 @@ impl Brunel {
             decay: Param::q31((keep * f64::from(1u32 << 31)).round() as u32),
             reset: Reset::Value,
             reset_value: Param::All(units(RESET_MV)),
-            initial: Param::Each(start.into_iter().map(|u| units(u * THRESHOLD_MV)).collect()),
+            initial: Param::Each(start.iter().map(|u| units(u * THRESHOLD_MV)).collect()),
             input_shift: self.shift(),
             refractory: (REFRACTORY_MS / self.tick_ms).round() as u32,
             greater_equal: true,
             ..Lif::default()
-        }
-    }
-
-    fn connect(&self, net: &mut Network, source: usize, target: usize, weight: i32, mut rows: Rows) {
-        let delay = self.delay_ticks;
-        match self.storage {
-            Storage::PerSynapse => {
-                rows.weights = vec![weight as i16; rows.targets.len()];
-                net.connect(source, target, delay, Synapses::Sparse { bits: 8, weight: 0, rows });
-            }
-            Storage::PerProjection => {
-                net.connect(source, target, delay, Synapses::Sparse { bits: 0, weight, rows });
-            }
-            Storage::Bits => {
-                let (once, again) = split_repeats(&rows);
-                net.connect(source, target, delay, Synapses::Bits { weight, rows: once });
-                net.connect(source, target, delay, Synapses::Sparse { bits: 0, weight, rows: again });
-            }
         }
     }
 }
@@ -160,15 +176,17 @@ fn random_rows(random: &mut Xoshiro256PlusPlus, sources: usize, targets: usize, 
     Rows { index, targets: list, ..Rows::default() }
 }
 
-/// Splits rows of ascending targets into those that occur for the first time and the others.
-fn split_repeats(rows: &Rows) -> (Rows, Rows) {
+/// What rows of ascending targets have among `targets`, numbered from the first of these on: those that occur for the first
+/// time, and the others.
+fn split_repeats(rows: &Rows, targets: &Range<usize>) -> (Rows, Rows) {
     let (mut once, mut again) =
         (Rows { index: vec![0], ..Rows::default() }, Rows { index: vec![0], ..Rows::default() });
     for ends in rows.index.windows(2) {
         let mut before = None;
-        for t in &rows.targets[ends[0]..ends[1]] {
-            if before == Some(*t) { &mut again } else { &mut once }.targets.push(*t);
-            before = Some(*t);
+        for t in rows.targets[ends[0]..ends[1]].iter().filter(|t| targets.contains(&(**t as usize))) {
+            let to = if before == Some(t) { &mut again } else { &mut once };
+            to.targets.push(t - targets.start as u32);
+            before = Some(t);
         }
         once.index.push(once.targets.len());
         again.index.push(again.targets.len());
@@ -220,15 +238,21 @@ mod tests {
 
     #[test]
     fn every_neuron_has_its_inputs() {
-        let net = TINY.network(1);
-        for target in 0..2 {
-            for projection in net.projections.iter().filter(|p| p.target == target) {
-                let Synapses::Sparse { rows, .. } = &projection.synapses else { panic!("sparse expected") };
-                let mut inputs = vec![0; net.populations[target].size];
-                rows.targets.iter().for_each(|t| inputs[*t as usize] += 1);
-                let expected = if projection.source == 0 { 80 } else { 20 };
-                assert!(inputs.iter().all(|n| *n == expected));
+        for storage in [Storage::PerSynapse, Storage::PerProjection, Storage::Bits] {
+            let net = Brunel { storage, ..TINY }.network(1);
+            let mut inputs = vec![[0; 2]; 1_000];
+            for p in &net.projections {
+                let (from, to) = (p.source * 800, p.target * 800);
+                let (Synapses::Sparse { rows, .. } | Synapses::Bits { rows, .. }) = &p.synapses else {
+                    panic!("neither sparse nor bits")
+                };
+                for (i, ends) in rows.index.windows(2).enumerate() {
+                    for t in &rows.targets[ends[0]..ends[1]] {
+                        inputs[to + *t as usize][usize::from(from + i >= 800)] += 1;
+                    }
+                }
             }
+            assert!(inputs.iter().all(|n| *n == [80, 20]), "{storage:?}");
         }
     }
 }
