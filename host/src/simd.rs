@@ -113,15 +113,15 @@ impl Native {
         }
     }
 
-    /// Puts how many of the ascending thresholds `reached` a number reaches into `events`, for every number that reaches
-    /// one, as long as there is room; neuron `first` has the first number. Returns the number of events.
+    /// Puts the counts that are not zero into `events`, as long as there is room; neuron `first` has the first one. Returns
+    /// the number of events.
     #[inline]
-    pub fn reach(&self, numbers: &[u32], first: i32, reached: &[u32], events: &mut [Event]) -> usize {
+    pub fn counted(&self, counts: &[u8], first: i32, events: &mut [Event]) -> usize {
         match self.level {
             // SAFETY: the level says that the processor has the features.
             #[cfg(target_arch = "x86_64")]
-            Level::Avx512 => unsafe { x86::reach_512(numbers, first, reached, events) },
-            _ => reach(numbers, first, reached, events),
+            Level::Avx512 => unsafe { x86::counted_512(counts, first, events) },
+            _ => counted(counts, first, events),
         }
     }
 }
@@ -176,17 +176,15 @@ impl Loop for Draw<'_> {
 const TURNS: [u32; 13] = [13, 15, 26, 6, 17, 29, 16, 24, 13, 15, 26, 6, 17];
 const PARITY: u32 = 0x1BD1_1BDA;
 
-/// As [`Native::reach`].
-fn reach(numbers: &[u32], first: i32, reached: &[u32], events: &mut [Event]) -> usize {
-    let mut end = 0;
-    for (i, number) in (first..).zip(numbers) {
-        let count = reached.iter().take_while(|r| number >= *r).count();
-        if let (true, Some(event)) = (count != 0, events.get_mut(end)) {
-            *event = [i, count as i32];
-            end += 1;
-        }
+/// As [`Native::counted`].
+fn counted(counts: &[u8], first: i32, events: &mut [Event]) -> usize {
+    let mut sent = 0;
+    for (i, count) in (first..).zip(counts).filter(|(_, count)| **count != 0) {
+        let Some(event) = events.get_mut(sent) else { break };
+        *event = [i, i32::from(*count)];
+        sent += 1;
     }
-    end
+    sent
 }
 
 impl Kernels for Native {
@@ -1242,6 +1240,14 @@ mod x86 {
         events: &[Event],
     ) -> SparseRun {
         let &SparseRows { nth, port, one, changes, .. } = rows;
+        let first = events.first().and_then(|e| segment_of(rows, e[0] as u32, nth)?.1);
+        if first.is_some_and(|first| first.len < SHORT) {
+            return match port {
+                // These have been fetched.
+                NONE => short_512::<false>(sums, rows, events),
+                _ => short_512::<true>(sums, rows, events),
+            };
+        }
         let mut run = SparseRun::default();
         // What a row needs fetched before it is read: its place, the record of its segment, the first lines.
         let ahead = |k: usize| match events.get(k) {
@@ -1261,7 +1267,7 @@ mod x86 {
                 let Some(halves) = synapses_of(rows, &segment, one.is_none()) else { break };
                 let (targets, weights) = halves.split_at(segment.len as usize);
                 // A record seldom stands in two lines.
-                if let Some((i, _)) = ahead(k + AHEAD_OF_ROWS).filter(|_| port != NONE)
+                if let Some((i, _)) = ahead(k + AHEAD_OF_ROWS)
                     && let Some(place) = rows.row(i)
                 {
                     _mm_prefetch::<_MM_HINT_T0>(place.as_ptr().cast());
@@ -1272,9 +1278,8 @@ mod x86 {
                 {
                     _mm_prefetch::<_MM_HINT_T0>(record.as_ptr().cast());
                 }
-                let far = if segment.len < SHORT { AHEAD_OF_SHORT } else { AHEAD };
-                let next = ahead(k + far).and_then(|(i, nth)| segment_of(rows, i, nth));
-                if far == 1 && k + 1 < events.len() {
+                let next = ahead(k + AHEAD).and_then(|(i, nth)| segment_of(rows, i, nth));
+                if AHEAD == 1 && k + 1 < events.len() {
                     found = next;
                 }
                 let next = next.and_then(|(_, segment)| synapses_of(rows, &segment?, one.is_none()));
@@ -1295,6 +1300,119 @@ mod x86 {
             run.events = k + 1;
         }
         run
+    }
+
+    /// As [`sparse_run_512`], where most rows are short: the synapses of many are copied one behind the other before they are
+    /// added, as a processor that has to guess where each row ends guesses wrongly.
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
+    fn short_512<const FETCHES: bool>(
+        sums: &mut [i32],
+        rows: &SparseRows<'_>,
+        events: &[Event],
+    ) -> SparseRun {
+        /// Synapses that are copied before they are added.
+        const ROOM: usize = 1024;
+        let mut run = SparseRun::default();
+        if sums.is_empty() {
+            return run;
+        }
+        let last = _mm256_set1_epi16(sums.len().min(1 << 16).wrapping_sub(1) as i16);
+        let mut targets = [const { MaybeUninit::<u16>::uninit() }; ROOM];
+        let mut values = [const { MaybeUninit::<i32>::uninit() }; ROOM];
+        let mut copied = 0;
+        let mut add = |targets: &[MaybeUninit<u16>], values: &[MaybeUninit<i32>]| {
+            for (target, value) in targets.iter().zip(values) {
+                // SAFETY: what is copied is there, and its targets were compared with the number of sums.
+                unsafe {
+                    let sum = sums.get_unchecked_mut(usize::from(target.assume_init()));
+                    *sum = sum.wrapping_add(value.assume_init());
+                }
+            }
+        };
+        for (k, &[i, payload]) in events.iter().enumerate() {
+            let Some((segments, segment)) = segment_of(rows, i as u32, rows.nth) else { break };
+            if let Some(segment) = segment {
+                if FETCHES && segment.port != rows.port {
+                    break;
+                }
+                let Some(halves) = synapses_of(rows, &segment, rows.one.is_none()) else { break };
+                if FETCHES {
+                    fetch_short(rows, events, k);
+                }
+                let (row, weights) = halves.split_at(segment.len as usize);
+                let weights: &[i8] = bytemuck::cast_slice(weights);
+                let by = _mm512_set1_epi32(payload);
+                let mut from = 0;
+                while from < row.len() {
+                    let here = (row.len() - from).min(STRIDE);
+                    if copied + STRIDE > ROOM {
+                        add(&targets[..copied], &values[..copied]);
+                        copied = 0;
+                    }
+                    let lanes = lanes(here);
+                    // SAFETY: the masks end at the end of the row, which has as many weights; there is room for sixteen
+                    // synapses.
+                    unsafe {
+                        let t = _mm256_maskz_loadu_epi16(lanes, row.as_ptr().add(from).cast());
+                        let weights = match rows.one {
+                            Some(weight) => _mm512_set1_epi32(weight),
+                            None => {
+                                let weights = _mm_maskz_loadu_epi8(lanes, weights.as_ptr().add(from));
+                                _mm512_cvtepi8_epi32(weights)
+                            }
+                        };
+                        // A target that does not exist takes nothing.
+                        let there = _mm256_cmple_epu16_mask(t, last);
+                        let t = _mm256_maskz_mov_epi16(there, t);
+                        let v = _mm512_maskz_mullo_epi32(there, weights, by);
+                        _mm256_storeu_si256(targets.as_mut_ptr().add(copied).cast(), t);
+                        _mm512_storeu_si512(values.as_mut_ptr().add(copied).cast(), v);
+                    }
+                    copied += here;
+                    from += STRIDE;
+                }
+                run.rows += 1;
+                run.stored = run.stored.wrapping_add(segment.len);
+                let unit = rows.changes || payload.unsigned_abs() == 1;
+                let count = if unit { &mut run.accumulates } else { &mut run.multiplies };
+                *count = count.wrapping_add(segment.extra);
+            }
+            run.most = run.most.max(segments);
+            run.events = k + 1;
+        }
+        add(&targets[..copied], &values[..copied]);
+        run
+    }
+
+    /// Has fetched what short rows after event `k` need before they are read: places, records of segments, synapses.
+    #[inline(always)]
+    fn fetch_short(rows: &SparseRows<'_>, events: &[Event], k: usize) {
+        // Behind the last ones come the first rows of the next round.
+        let ahead = |k: usize| match events.get(k) {
+            Some(e) => Some((e[0] as u32, rows.nth)),
+            None => events.get(k - events.len()).map(|e| (e[0] as u32, rows.nth + 1)),
+        };
+        // SAFETY: SSE is part of x86_64, and a prefetch does not fault.
+        let soon = |at: *const i8| unsafe { _mm_prefetch::<_MM_HINT_T0>(at) };
+        if let Some((i, _)) = ahead(k + AHEAD_OF_ROWS)
+            && let Some(place) = rows.row(i)
+        {
+            soon(place.as_ptr().cast());
+        }
+        if let Some((i, nth)) = ahead(k + AHEAD_OF_SEGMENTS)
+            && let Some([first, _]) = rows.row(i)
+            && let Some(record) = rows.segments.get((first.wrapping_add(nth)) as usize)
+        {
+            soon(record.as_ptr().cast());
+        }
+        if let Some((i, nth)) = ahead(k + AHEAD_OF_SHORT)
+            && let Some((_, Some(segment))) = segment_of(rows, i, nth)
+            && let Some([first, .., last]) = synapses_of(rows, &segment, rows.one.is_none())
+        {
+            // Mostly there is one line, or two.
+            soon(std::ptr::from_ref(first).cast());
+            soon(std::ptr::from_ref(last).cast());
+        }
     }
 
     /// Number of segments of row `i`, and segment `nth` if it has as many; nothing where there is no such row.
@@ -1532,47 +1650,25 @@ mod x86 {
         }
     }
 
-    /// 16 numbers at a time, without a branch for each.
+    /// 16 counts at a time, without a branch for each.
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,popcnt")]
-    pub(super) unsafe fn reach_512(
-        numbers: &[u32],
-        first: i32,
-        reached: &[u32],
-        events: &mut [Event],
-    ) -> usize {
-        let [least, second, third, more @ ..] = reached else {
-            return super::reach(numbers, first, reached, events);
-        };
-        let all = |word: u32| _mm512_set1_epi32(word as i32);
-        let [least, second, third] = [*least, *second, *third].map(all);
-        let (one, two) = (all(1), all(2));
+    pub(super) unsafe fn counted_512(counts: &[u8], first: i32, events: &mut [Event]) -> usize {
         let steps = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
         // A neuron and its count, eight times.
         let low = _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
         let high = _mm512_setr_epi32(8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
-        let mut sent = 0;
-        for at in (0..numbers.len()).step_by(16) {
-            let left = numbers.len() - at;
-            let here = if left < 16 { lanes(left) } else { __mmask16::MAX };
-            if events.len() < sent + 16 {
-                let rest = super::reach(&numbers[at..], first + at as i32, reached, &mut events[sent..]);
-                return sent + rest;
-            }
-            // SAFETY: the mask ends at the end of the numbers.
-            let n = unsafe { _mm512_maskz_loadu_epi32(here, numbers.as_ptr().add(at).cast()) };
-            let some = _mm512_mask_cmpge_epu32_mask(here, n, least);
-            let mut count = _mm512_mask_mov_epi32(one, _mm512_cmpge_epu32_mask(n, second), two);
-            let mut many = _mm512_mask_cmpge_epu32_mask(here, n, third);
-            if many != 0 {
-                count = _mm512_mask_add_epi32(count, many, count, one);
-                for threshold in more {
-                    many = _mm512_mask_cmpge_epu32_mask(many, n, all(*threshold));
-                    count = _mm512_mask_add_epi32(count, many, count, one);
-                }
-            }
-            let neurons = _mm512_add_epi32(steps, all((first + at as i32) as u32));
+        let mut rest = counts;
+        let (mut sent, mut neuron) = (0, first);
+        while let Some((part, others)) = rest.split_first_chunk::<16>()
+            && events.len() >= sent + 16
+        {
+            rest = others;
+            // SAFETY: sixteen counts are 16 bytes.
+            let counts = unsafe { _mm_loadu_si128(part.as_ptr().cast()) };
+            let some = _mm_test_epi8_mask(counts, counts);
+            let neurons = _mm512_add_epi32(steps, _mm512_set1_epi32(neuron));
             let neurons = _mm512_maskz_compress_epi32(some, neurons);
-            let counts = _mm512_maskz_compress_epi32(some, count);
+            let counts = _mm512_maskz_compress_epi32(some, _mm512_cvtepu8_epi32(counts));
             // SAFETY: there is room for 16 events, which are two vectors.
             unsafe {
                 let to: *mut __m512i = events.as_mut_ptr().add(sent).cast();
@@ -1582,8 +1678,9 @@ mod x86 {
                 }
             }
             sent += some.count_ones() as usize;
+            neuron += 16;
         }
-        sent
+        sent + super::counted(rest, neuron, &mut events[sent..])
     }
 
     /// Synapses between two fetched lines; they take 32 or 48 bytes themselves.
@@ -2673,26 +2770,27 @@ mod tests {
     }
 
     #[test]
-    fn every_level_counts_thresholds_alike() {
+    fn every_level_finds_the_same_counts() {
         let mut random = Xoshiro256PlusPlus::seed_from_u64(17);
         for case in 0..400usize {
-            let mut reached: Vec<u32> = (0..[0, 2, 3, 4, 12][case % 5]).map(|_| random.next_u32()).collect();
-            reached.sort_unstable();
             let n = random.next_u32() as usize % 200;
-            let mut numbers: Vec<u32> = (0..n).map(|_| random.next_u32()).collect();
-            // Thresholds themselves are reached.
-            numbers.iter_mut().step_by(3).zip(&reached).for_each(|(n, r)| *n = *r);
-            let room = [n, n + 16, n / 2][case % 3];
+            // Few, some, all of them.
+            let some = [20, 3, 1][case % 3];
+            let counts: Vec<u8> = (0..n)
+                .map(|_| random.next_u32())
+                .map(|r| if r % some == 0 { (r >> 24) as u8 } else { 0 })
+                .collect();
+            let room = [n, n + 16, n / 4][case / 3 % 3];
             let expected: Vec<Event> = (100..)
-                .zip(&numbers)
-                .map(|(i, n)| [i, reached.iter().filter(|r| n >= *r).count() as i32])
-                .filter(|e| e[1] != 0)
+                .zip(&counts)
+                .filter(|(_, count)| **count != 0)
+                .map(|(i, count)| [i, i32::from(*count)])
                 .take(room)
                 .collect();
             for level in Native::levels() {
                 let mut events = vec![[-1; 2]; room];
                 let native = Native::at(level).expect("listed");
-                let sent = native.reach(&numbers, 100, &reached, &mut events);
+                let sent = native.counted(&counts, 100, &mut events);
                 assert_eq!(&events[..sent], &expected[..], "{level:?}, case {case}");
             }
         }

@@ -8,7 +8,7 @@ use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::{RngCore, SeedableRng};
 use synop_model::network::{Current, CurrentOrder, Lif, Network, Param, Population, Reset, Rows, Synapses};
 
-use super::poisson::Poisson;
+use super::poisson::{MOST, Poisson};
 
 /// Neurons of layers 2/3, 4, 5, 6, excitatory and inhibitory, at full scale.
 const SIZES: [f64; 8] = [20_683.0, 5_834.0, 21_915.0, 5_479.0, 4_850.0, 1_065.0, 14_395.0, 2_948.0];
@@ -133,7 +133,7 @@ pub fn microcircuit(seed: u64) -> Microcircuit {
         ..Lif::default()
     };
     let mut network = Network { seed, ..Network::default() };
-    let background = network.add_population(Population::input("background", total, 8));
+    let background = network.add_population(Population::input("background", total, u32::from(MOST)));
     let neurons = network.add_population(Population::lif("neurons", total, 1, lif));
     network.connect(background, neurons, 0, Synapses::Identity { weight: UNITS as i32 });
     network.connect(neurons, neurons, 1, Synapses::Sparse { bits: 8, weight: 0, rows });

@@ -1,41 +1,80 @@
 //! Poisson counts as a function of (seed, tick, neuron): the background of W3.
 //!
-//! A count is the number of thresholds that a uniform 32-bit number reaches, where the thresholds are the
-//! distribution function.
+//! The sum of the counts of a group is a Poisson number too, and each of the spikes that it stands for is any source's with
+//! equal chance. So what is drawn is one number for the sum, and one for the source of every spike: the counts of the sources
+//! are independent Poisson numbers, and most sources, which have none, cost nothing.
 
 use synop_core::store::Event;
 
 use crate::simd::{DRAWN, Native, Numbers};
 
-/// Largest count: at the rates of W3, one draw in 10^8 would be larger.
-const MOST: usize = 6;
+/// Largest count: at the rates of W3, less than one draw in 10¹¹ would be larger.
+pub const MOST: u8 = 8;
+
+/// Largest mean of a sum: its distribution function begins with numbers that a double can tell from nothing.
+const SUM: f64 = 256.0;
 
 /// Poisson sources, one per neuron, in groups of equal rate.
 #[derive(Clone, Debug)]
 pub struct Poisson {
     key: [u32; 2],
-    /// First neuron, number of neurons, and the distribution function in 2^-32.
-    groups: Vec<(usize, usize, [u32; MOST])>,
+    groups: Vec<Group>,
     size: usize,
+}
+
+/// Sources whose sum is drawn as one number.
+#[derive(Clone, Debug)]
+struct Group {
+    first: usize,
+    size: usize,
+    /// The sum if a uniform 32-bit number reaches none of the thresholds; each that it reaches adds one.
+    least: usize,
+    /// The distribution function in 2^-32.
+    reached: Vec<u32>,
+}
+
+impl Group {
+    fn new(first: usize, size: usize, mean: f64) -> Group {
+        const ONE: f64 = (1u64 << 32) as f64;
+        let mean = mean * size as f64;
+        let (mut term, mut sum) = ((-mean).exp(), 0.0);
+        let (mut least, mut reached) = (0, Vec::new());
+        for k in 1.. {
+            sum += term;
+            let of = (sum * ONE).round();
+            // Behind the mean, terms only fall: what is too small to be seen is the end.
+            if of >= ONE || f64::from(k) > mean && term * ONE < 0.5 {
+                break;
+            }
+            if of == 0.0 {
+                least = k as usize
+            } else {
+                reached.push(of as u32)
+            }
+            term *= mean / f64::from(k);
+        }
+        Group { first, size, least, reached }
+    }
+
+    fn sum(&self, number: u32) -> usize {
+        self.least + self.reached.partition_point(|r| number >= *r)
+    }
 }
 
 impl Poisson {
     /// Sources for groups of (neurons, mean count per tick); means are below 1.
     pub fn new(seed: u64, groups: &[(usize, f64)]) -> Poisson {
-        let mut first = 0;
+        let (mut first, mut end) = (0, 0);
         let mut all = Vec::new();
-        for (size, mean) in groups {
-            let (mut term, mut sum) = ((-mean).exp(), 0.0);
-            let mut reached = [u32::MAX; MOST];
-            for (k, r) in reached.iter_mut().enumerate() {
-                sum += term;
-                term *= mean / (k + 1) as f64;
-                *r = (sum * 2f64.powi(32)).round().min(f64::from(u32::MAX)) as u32;
+        for &(size, mean) in groups {
+            end += size;
+            while first < end {
+                let size = (end - first).min((SUM / mean) as usize);
+                all.push(Group::new(first, size, mean));
+                first += size;
             }
-            all.push((first, *size, reached));
-            first += size;
         }
-        Poisson { key: [seed as u32, (seed >> 32) as u32], groups: all, size: first }
+        Poisson { key: [seed as u32, (seed >> 32) as u32], groups: all, size: end }
     }
 
     /// Number of sources.
@@ -45,40 +84,43 @@ impl Poisson {
 
     /// The counts of a tick that are not zero, as events in ascending order, in `room`.
     pub fn draw<'r>(&self, kernels: &Native, tick: u64, room: &'r mut Room) -> &'r mut [Event] {
+        let Room { numbers, sums, counts, events } = room;
+        counts.resize(self.size, 0);
         // What no neuron can send makes vectors whole.
-        room.events.resize(self.size + 16, [0, 0]);
-        let mut end = 0;
-        for start in (0..self.size).step_by(AT_ONCE) {
-            let stop = (start + AT_ONCE).min(self.size);
-            let numbers = &mut room.numbers[..(stop - start).div_ceil(2 * DRAWN)];
-            // A block has two numbers.
-            kernels.numbers(self.key, tick as u32, (start / 2) as u32, numbers);
-            for (first, size, reached) in &self.groups {
-                let (from, to) = ((*first).max(start), (first + size).min(stop));
-                if from < to {
-                    let numbers = &numbers.as_flattened()[from - start..to - start];
-                    end += kernels.reach(numbers, from as i32, reached, &mut room.events[end..]);
-                }
+        events.resize(self.size + 16, [0, 0]);
+        let draw = |from: usize, to: usize, numbers: &mut Vec<Numbers>| {
+            numbers.resize(numbers.len().max(to), [0; 2 * DRAWN]);
+            kernels.numbers(self.key, tick as u32, (from * DRAWN) as u32, &mut numbers[from..to]);
+        };
+        let begun = self.groups.len().div_ceil(2 * DRAWN);
+        draw(0, begun, numbers);
+        sums.clear();
+        sums.extend(self.groups.iter().zip(numbers.as_flattened()).map(|(group, number)| group.sum(*number)));
+        let words = self.groups.len() + sums.iter().sum::<usize>();
+        draw(begun, words.div_ceil(2 * DRAWN).max(begun), numbers);
+        let mut places = &numbers.as_flattened()[self.groups.len()..words];
+        for (group, sum) in self.groups.iter().zip(sums) {
+            let counts = &mut counts[group.first..][..group.size];
+            let (mine, others) = places.split_at(*sum);
+            for place in mine {
+                let count = &mut counts[(u64::from(*place) * group.size as u64 >> 32) as usize];
+                *count = (*count + 1).min(MOST);
             }
+            places = others;
         }
-        &mut room.events[..end]
+        let sent = kernels.counted(counts, 0, events);
+        counts.fill(0);
+        &mut events[..sent]
     }
 }
-
-/// Sources that are drawn at a time: their numbers stay in the first cache.
-const AT_ONCE: usize = 64 * 2 * DRAWN;
 
 /// Memory for [`Poisson::draw`], to be used again.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Room {
-    numbers: [Numbers; AT_ONCE / (2 * DRAWN)],
+    numbers: Vec<Numbers>,
+    sums: Vec<usize>,
+    counts: Vec<u8>,
     events: Vec<Event>,
-}
-
-impl Default for Room {
-    fn default() -> Self {
-        Room { numbers: [[0; 2 * DRAWN]; AT_ONCE / (2 * DRAWN)], events: Vec::new() }
-    }
 }
 
 #[cfg(test)]
@@ -109,6 +151,28 @@ mod tests {
             // The variance of a variance is below 2 mean² + mean per draw.
             let error = 5.0 * ((2.0 * mean * mean + mean) / draws).sqrt();
             assert!((v - mean).abs() < error, "variance {v}, {mean} expected");
+        }
+    }
+
+    #[test]
+    fn sums_have_the_variance_of_the_distribution() {
+        // The second is drawn in four parts.
+        for (size, mean) in [(200, 0.1), (4_000, 0.25)] {
+            let poisson = Poisson::new(9, &[(size, mean)]);
+            let mut room = Room::default();
+            let (ticks, mean) = (20_000, mean * size as f64);
+            let mut moments = [0f64; 2];
+            for tick in 0..ticks {
+                let sum: i32 = poisson.draw(&Native::detect(), tick, &mut room).iter().map(|e| e[1]).sum();
+                moments[0] += f64::from(sum) - mean;
+                moments[1] += (f64::from(sum) - mean).powi(2);
+            }
+            let [off, variance] = moments.map(|m| m / ticks as f64);
+            assert!(off.abs() < 5.0 * (mean / ticks as f64).sqrt(), "mean {mean} and {off}");
+            assert!(
+                (variance / mean - 1.0).abs() < 5.0 * (2.1 / ticks as f64).sqrt(),
+                "{variance} of {mean}"
+            );
         }
     }
 
