@@ -888,12 +888,18 @@ impl<'a> Machine<'a> {
     /// Reads the rows of a delay class for the spikes of the right age.
     fn deliver<K: Kernels>(&mut self, p: u32, piece: &Piece, class: &DelayClass, kernels: &K) {
         let tick = self.tick - u64::from(class.delay);
-        let events = sent_at(self.run, self.lengths, self.events, p, piece, tick);
-        if events.is_empty() {
-            return;
+        let (mut bank, lengths, events) = self.bank();
+        let events = sent_at(bank.run, lengths, events, p, piece, tick);
+        if !events.is_empty() {
+            bank.read(class, events, NONE, piece.kind == Kind::Binary, kernels);
         }
+    }
+
+    /// What row reads write to, and beside it the rings of events: their lengths, and the events.
+    #[inline(always)]
+    fn bank(&mut self) -> (Bank<'_, 'a>, &[u32], &[Event]) {
         let plastic_first = self.image.core(self.cores.start).map_or(0, |c| c.plastic_first as usize * 8);
-        let mut bank = Bank {
+        let bank = Bank {
             image: &self.image,
             run: self.run,
             busy: self.busy,
@@ -907,7 +913,7 @@ impl<'a> Machine<'a> {
             port_next: self.port_next,
             tick: self.tick,
         };
-        bank.read(class, events, NONE, piece.kind == Kind::Binary, kernels);
+        (bank, self.lengths, self.events)
     }
 
     /// Updates the neurons of a stage that are not at rest, and sends their spikes.

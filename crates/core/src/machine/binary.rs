@@ -299,37 +299,10 @@ impl<'a> Machine<'a> {
         }
         for c in piece.delay_first..piece.delay_first + piece.delay_count {
             if let Some(class) = self.image.delay_class(c).filter(|c| c.delay == 0) {
-                self.read(&class, &[event], NONE, true, kernels);
+                self.bank().0.read(&class, &[event], NONE, true, kernels);
             }
         }
         change
-    }
-
-    /// Reads rows of a delay class: of one port, or of all ([`NONE`]).
-    fn read<K: Kernels>(
-        &mut self,
-        class: &DelayClass,
-        events: &[Event],
-        only: u32,
-        changes: bool,
-        kernels: &K,
-    ) {
-        let plastic_first = self.image.core(self.cores.start).map_or(0, |c| c.plastic_first as usize * 8);
-        let mut bank = Bank {
-            image: &self.image,
-            run: self.run,
-            busy: self.busy,
-            state: self.state,
-            active: self.active,
-            counters: self.counters,
-            plastic: self.plastic,
-            plastic_first,
-            arrays: self.arrays,
-            port_arrays: self.port_arrays,
-            port_next: self.port_next,
-            tick: self.tick,
-        };
-        bank.read(class, events, only, changes, kernels);
     }
 
     /// Rebuilds the sums under which weights have changed.
@@ -374,7 +347,7 @@ impl<'a> Machine<'a> {
                             len += 1;
                         }
                     }
-                    self.read(&class, block.get(..len).unwrap_or_default(), q, changes, kernels);
+                    self.bank().0.read(&class, block.get(..len).unwrap_or_default(), q, changes, kernels);
                 }
                 // What is still under way has not arrived.
                 for age in 0..=class.delay {
@@ -383,7 +356,7 @@ impl<'a> Machine<'a> {
                     for e in 0..sent {
                         let events = sent_at(self.run, self.lengths, self.events, source, &piece, tick);
                         if let Some(&[i, payload]) = events.get(e) {
-                            self.read(&class, &[[i, payload.wrapping_neg()]], q, changes, kernels);
+                            self.bank().0.read(&class, &[[i, payload.wrapping_neg()]], q, changes, kernels);
                         }
                     }
                 }
