@@ -103,7 +103,7 @@ impl Poisson {
             let counts = &mut counts[group.first..][..group.size];
             let (mine, others) = places.split_at(*sum);
             for place in mine {
-                let count = &mut counts[(u64::from(*place) * group.size as u64 >> 32) as usize];
+                let count = &mut counts[((u64::from(*place) * group.size as u64) >> 32) as usize];
                 *count = (*count + 1).min(MOST);
             }
             places = others;
