@@ -1653,10 +1653,9 @@ mod x86 {
     /// 16 counts at a time, without a branch for each.
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,popcnt")]
     pub(super) unsafe fn counted_512(counts: &[u8], first: i32, events: &mut [Event]) -> usize {
+        // Lanes, to be packed in one word with their counts.
         let steps = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
-        // A neuron and its count, eight times.
-        let low = _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
-        let high = _mm512_setr_epi32(8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
+        let low = _mm512_set1_epi64(0xff);
         let mut rest = counts;
         let (mut sent, mut neuron) = (0, first);
         while let Some((part, others)) = rest.split_first_chunk::<16>()
@@ -1666,15 +1665,20 @@ mod x86 {
             // SAFETY: sixteen counts are 16 bytes.
             let counts = unsafe { _mm_loadu_si128(part.as_ptr().cast()) };
             let some = _mm_test_epi8_mask(counts, counts);
-            let neurons = _mm512_add_epi32(steps, _mm512_set1_epi32(neuron));
-            let neurons = _mm512_maskz_compress_epi32(some, neurons);
-            let counts = _mm512_maskz_compress_epi32(some, _mm512_cvtepu8_epi32(counts));
+            let packed = _mm512_or_si512(steps, _mm512_slli_epi32::<8>(_mm512_cvtepu8_epi32(counts)));
+            let packed = _mm512_maskz_compress_epi32(some, packed);
+            let first = _mm512_set1_epi64(neuron.into());
+            let event = |packed: __m256i| {
+                let packed = _mm512_cvtepu32_epi64(packed);
+                let neurons = _mm512_add_epi64(_mm512_and_si512(packed, low), first);
+                _mm512_or_si512(neurons, _mm512_slli_epi64::<32>(_mm512_srli_epi64::<8>(packed)))
+            };
             // SAFETY: there is room for 16 events, which are two vectors.
             unsafe {
                 let to: *mut __m512i = events.as_mut_ptr().add(sent).cast();
-                _mm512_storeu_si512(to, _mm512_permutex2var_epi32(neurons, low, counts));
+                _mm512_storeu_si512(to, event(_mm512_castsi512_si256(packed)));
                 if some.count_ones() > 8 {
-                    _mm512_storeu_si512(to.add(1), _mm512_permutex2var_epi32(neurons, high, counts));
+                    _mm512_storeu_si512(to.add(1), event(_mm512_extracti64x4_epi64::<1>(packed)));
                 }
             }
             sent += some.count_ones() as usize;

@@ -822,8 +822,8 @@ impl<'a> Machine<'a> {
             .find(|class| class.stride >= MANY && class.rows != NONE)
     }
 
-    /// Has all fetched that the first spikes of a tick will read in all ticks to come, as it stands side by side: the records
-    /// of their segments, or then the synapses.
+    /// Has all fetched that the first spikes of a tick will read in all ticks to come, as it stands side by side: the places and
+    /// records of their segments, or then the synapses.
     fn fetch_whole<K: Kernels>(&self, p: u32, class: &DelayClass, age: u32, synapses: bool, kernels: &K) {
         let image = &self.image;
         let Some(piece) = image.piece(p).filter(|piece| age <= piece.delay_max) else { return };
@@ -832,12 +832,11 @@ impl<'a> Machine<'a> {
         let events = sent_at(self.run, self.lengths, self.events, p, &piece, tick);
         for &[neuron, _] in events.iter().take(WHOLE_ROWS) {
             let place = class.place(neuron as u32);
-            let Some([first, .., end]) = image.rows.get(place..=place.wrapping_add(class.stride as usize))
-            else {
-                continue;
-            };
+            let places = image.rows.get(place..=place.wrapping_add(class.stride as usize)).unwrap_or(&[]);
+            let [first, .., end] = places else { continue };
             let Some(row) = segments.get(*first as usize..*end as usize) else { continue };
             if !synapses {
+                kernels.soon(bytemuck::cast_slice(places));
                 kernels.soon(bytemuck::cast_slice(row));
             } else if let [Some(head), Some(tail)] = [row.first(), row.last()].map(|s| s.map(Segment::of)) {
                 let from = head.offset as usize * 4;
