@@ -141,6 +141,8 @@ impl Brunel {
             initial: Param::Each(start.iter().map(|u| units(u * THRESHOLD_MV)).collect()),
             input_shift: self.shift(),
             refractory: (REFRACTORY_MS / self.tick_ms).round() as u32,
+            // Volts: beyond all that occurs, and little enough for updates that provably fit 32 bits.
+            range: (-(1 << 28), 1 << 28),
             greater_equal: true,
             ..Lif::default()
         }
