@@ -69,7 +69,7 @@ impl Poisson {
         for &(size, mean) in groups {
             end += size;
             while first < end {
-                let size = (end - first).min((SUM / mean) as usize);
+                let size = (end - first).min((SUM / mean).max(1.0) as usize);
                 all.push(Group::new(first, size, mean));
                 first += size;
             }
