@@ -1239,7 +1239,7 @@ mod x86 {
         rows: &SparseRows<'_>,
         events: &[Event],
     ) -> SparseRun {
-        let &SparseRows { nth, port, one, changes, .. } = rows;
+        let &SparseRows { nth, port, one, .. } = rows;
         let first = events.first().and_then(|e| segment_of(rows, e[0] as u32, nth)?.1);
         if first.is_some_and(|first| first.len < SHORT) {
             return match port {
@@ -1249,12 +1249,6 @@ mod x86 {
             };
         }
         let mut run = SparseRun::default();
-        // What a row needs fetched before it is read: its place, the record of its segment, the first lines.
-        let ahead = |k: usize| match events.get(k) {
-            Some(e) => Some((e[0] as u32, nth)),
-            // The first rows of the next round.
-            None => events.get(k - events.len()).map(|e| (e[0] as u32, nth + 1)),
-        };
         // What is looked up to have the first lines of the next row fetched is at hand when that is read.
         let mut found = None;
         for (k, &[i, payload]) in events.iter().enumerate() {
@@ -1266,19 +1260,8 @@ mod x86 {
                 }
                 let Some(halves) = synapses_of(rows, &segment, one.is_none()) else { break };
                 let (targets, weights) = halves.split_at(segment.len as usize);
-                // A record seldom stands in two lines.
-                if let Some((i, _)) = ahead(k + AHEAD_OF_ROWS)
-                    && let Some(place) = rows.row(i)
-                {
-                    _mm_prefetch::<_MM_HINT_T0>(place.as_ptr().cast());
-                }
-                if let Some((i, nth)) = ahead(k + AHEAD_OF_SEGMENTS)
-                    && let Some([first, _]) = rows.row(i)
-                    && let Some(record) = rows.segments.get((first.wrapping_add(nth)) as usize)
-                {
-                    _mm_prefetch::<_MM_HINT_T0>(record.as_ptr().cast());
-                }
-                let next = ahead(k + AHEAD).and_then(|(i, nth)| segment_of(rows, i, nth));
+                fetch_records(rows, events, k);
+                let next = ahead(rows, events, k + AHEAD).and_then(|(i, nth)| segment_of(rows, i, nth));
                 if AHEAD == 1 && k + 1 < events.len() {
                     found = next;
                 }
@@ -1290,11 +1273,7 @@ mod x86 {
                     }
                     None => weighted_512(sums, targets, bytemuck::cast_slice(weights), payload, next),
                 }
-                run.rows += 1;
-                run.stored = run.stored.wrapping_add(segment.len);
-                let unit = changes || payload.unsigned_abs() == 1;
-                let count = if unit { &mut run.accumulates } else { &mut run.multiplies };
-                *count = count.wrapping_add(segment.extra);
+                note(&mut run, rows, &segment, payload);
             }
             run.most = run.most.max(segments);
             run.events = k + 1;
@@ -1371,11 +1350,7 @@ mod x86 {
                     copied += here;
                     from += STRIDE;
                 }
-                run.rows += 1;
-                run.stored = run.stored.wrapping_add(segment.len);
-                let unit = rows.changes || payload.unsigned_abs() == 1;
-                let count = if unit { &mut run.accumulates } else { &mut run.multiplies };
-                *count = count.wrapping_add(segment.extra);
+                note(&mut run, rows, &segment, payload);
             }
             run.most = run.most.max(segments);
             run.events = k + 1;
@@ -1384,35 +1359,60 @@ mod x86 {
         run
     }
 
-    /// Has fetched what short rows after event `k` need before they are read: places, records of segments, synapses.
+    /// The row of event `k`, and which segment of it; behind the last ones come the first rows of the next round.
     #[inline(always)]
-    fn fetch_short(rows: &SparseRows<'_>, events: &[Event], k: usize) {
-        // Behind the last ones come the first rows of the next round.
-        let ahead = |k: usize| match events.get(k) {
+    fn ahead(rows: &SparseRows<'_>, events: &[Event], k: usize) -> Option<(u32, u32)> {
+        match events.get(k) {
             Some(e) => Some((e[0] as u32, rows.nth)),
             None => events.get(k - events.len()).map(|e| (e[0] as u32, rows.nth + 1)),
-        };
-        // SAFETY: SSE is part of x86_64, and a prefetch does not fault.
-        let soon = |at: *const i8| unsafe { _mm_prefetch::<_MM_HINT_T0>(at) };
-        if let Some((i, _)) = ahead(k + AHEAD_OF_ROWS)
+        }
+    }
+
+    /// Has fetched where the rows behind event `k` stand, and the records of their segments, which seldom stand in two lines.
+    #[inline(always)]
+    fn fetch_records(rows: &SparseRows<'_>, events: &[Event], k: usize) {
+        if let Some((i, _)) = ahead(rows, events, k + AHEAD_OF_ROWS)
             && let Some(place) = rows.row(i)
         {
-            soon(place.as_ptr().cast());
+            soon(place);
         }
-        if let Some((i, nth)) = ahead(k + AHEAD_OF_SEGMENTS)
+        if let Some((i, nth)) = ahead(rows, events, k + AHEAD_OF_SEGMENTS)
             && let Some([first, _]) = rows.row(i)
             && let Some(record) = rows.segments.get((first.wrapping_add(nth)) as usize)
         {
-            soon(record.as_ptr().cast());
+            soon(record);
         }
-        if let Some((i, nth)) = ahead(k + AHEAD_OF_SHORT)
+    }
+
+    /// Has fetched what short rows behind event `k` need before they are read.
+    #[inline(always)]
+    fn fetch_short(rows: &SparseRows<'_>, events: &[Event], k: usize) {
+        fetch_records(rows, events, k);
+        if let Some((i, nth)) = ahead(rows, events, k + AHEAD_OF_SHORT)
             && let Some((_, Some(segment))) = segment_of(rows, i, nth)
             && let Some([first, .., last]) = synapses_of(rows, &segment, rows.one.is_none())
         {
             // Mostly there is one line, or two.
-            soon(std::ptr::from_ref(first).cast());
-            soon(std::ptr::from_ref(last).cast());
+            soon(first);
+            soon(last);
         }
+    }
+
+    /// Has the line fetched in which something begins.
+    #[inline(always)]
+    fn soon<T>(what: &T) {
+        // SAFETY: SSE is part of x86_64, and a prefetch does not fault.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(what).cast()) };
+    }
+
+    /// Counts a segment that was read.
+    #[inline(always)]
+    fn note(run: &mut SparseRun, rows: &SparseRows<'_>, segment: &Segment, payload: i32) {
+        run.rows += 1;
+        run.stored = run.stored.wrapping_add(segment.len);
+        let unit = rows.changes || payload.unsigned_abs() == 1;
+        let count = if unit { &mut run.accumulates } else { &mut run.multiplies };
+        *count = count.wrapping_add(segment.extra);
     }
 
     /// Number of segments of row `i`, and segment `nth` if it has as many; nothing where there is no such row.
