@@ -887,16 +887,17 @@ impl<'a> Machine<'a> {
     /// Reads the rows of a delay class for the spikes of the right age.
     fn deliver<K: Kernels>(&mut self, p: u32, piece: &Piece, class: &DelayClass, kernels: &K) {
         let tick = self.tick - u64::from(class.delay);
-        let (mut bank, lengths, events) = self.bank();
-        let events = sent_at(bank.run, lengths, events, p, piece, tick);
-        if !events.is_empty() {
+        let sent = places_of(self.run, self.lengths, p, piece, tick);
+        if !sent.is_empty() {
+            let (mut bank, events) = self.bank();
+            let events = events.get(sent).unwrap_or(&[]);
             bank.read(class, events, NONE, piece.kind == Kind::Binary, kernels);
         }
     }
 
-    /// What row reads write to, and beside it the rings of events: their lengths, and the events.
+    /// What row reads write to, and beside it the rings of events.
     #[inline(always)]
-    fn bank(&mut self) -> (Bank<'_, 'a>, &[u32], &[Event]) {
+    fn bank(&mut self) -> (Bank<'_, 'a>, &[Event]) {
         let plastic_first = self.image.core(self.cores.start).map_or(0, |c| c.plastic_first as usize * 8);
         let bank = Bank {
             image: &self.image,
@@ -912,7 +913,7 @@ impl<'a> Machine<'a> {
             port_next: self.port_next,
             tick: self.tick,
         };
-        (bank, self.lengths, self.events)
+        (bank, self.events)
     }
 
     /// Updates the neurons of a stage that are not at rest, and sends their spikes.
@@ -2071,11 +2072,17 @@ pub(crate) fn sent_at<'e>(
     record: &Piece,
     tick: u64,
 ) -> &'e [Event] {
+    events.get(places_of(run, lengths, piece, record, tick)).unwrap_or(&[])
+}
+
+/// Where they stand in the rings.
+#[inline(always)]
+fn places_of(run: &[u32], lengths: &[u32], piece: u32, record: &Piece, tick: u64) -> Range<usize> {
     let at = piece as usize * RUN_WORDS;
     let slot = slot_of(tick, word(run, at + run::SLOTS));
     let len = word(lengths, word(run, at + run::LENGTHS) as usize + slot) as usize;
     let first = word(run, at + run::EVENTS) as usize + slot * record.count as usize;
-    events.get(first..first + len).unwrap_or(&[])
+    first..first + len
 }
 
 /// The slot of a tick in a piece's ring; it has room for one event of each neuron.
