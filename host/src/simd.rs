@@ -1359,12 +1359,15 @@ mod x86 {
         run
     }
 
-    /// The row of event `k`, and which segment of it; behind the last ones come the first rows of the next round.
+    /// The row of event `k`, and which segment of it; behind the last ones come the first rows of the next round, if there is one.
     #[inline(always)]
     fn ahead(rows: &SparseRows<'_>, events: &[Event], k: usize) -> Option<(u32, u32)> {
         match events.get(k) {
             Some(e) => Some((e[0] as u32, rows.nth)),
-            None => events.get(k - events.len()).map(|e| (e[0] as u32, rows.nth + 1)),
+            None if rows.nth + 1 < rows.end => {
+                events.get(k - events.len()).map(|e| (e[0] as u32, rows.nth + 1))
+            }
+            None => None,
         }
     }
 
@@ -2591,6 +2594,7 @@ mod tests {
                 segments: &segments,
                 halves: &halves,
                 nth,
+                end: u32::MAX,
                 port,
                 one,
                 changes,

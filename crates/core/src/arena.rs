@@ -6,7 +6,7 @@ use crate::neuron::BLOCK;
 use core::ops::Range;
 
 /// Words of the run-time record of a piece.
-pub(crate) const RUN_WORDS: usize = 14;
+pub(crate) const RUN_WORDS: usize = 15;
 
 /// Fields of the run-time record.
 pub(crate) mod run {
@@ -39,9 +39,30 @@ pub(crate) mod run {
     pub(crate) const FANOUT: usize = 12;
     /// The first port to it whose rows are counted when somebody asks, or NONE; `port_next` has the others.
     pub(crate) const COUNTED: usize = 13;
+    /// Which segments of its rows may be hosted: the first, and the end in the upper half.
+    pub(crate) const ROUNDS: usize = 14;
 }
 
-/// Where the parts of a piece's state stand, in multiples of its neurons.
+/// Neurons from which on the parts of a piece's state begin with a cache line each, so that no vector of it stands in two.
+const LINED: usize = 256;
+/// Words of a cache line.
+const LINE: usize = crate::image::ALIGN / 4;
+
+/// Words from one part of the state of `count` neurons to the next.
+#[inline(always)]
+pub(crate) fn stride(count: u32) -> usize {
+    let count = count as usize;
+    if count >= LINED { count.next_multiple_of(LINE) } else { count }
+}
+
+/// Where the state of a piece stands, of which others end at `end`.
+pub(crate) fn state_of(piece: &Piece, end: usize) -> Range<usize> {
+    let lined = piece.count as usize >= LINED;
+    let first = if lined { end.checked_next_multiple_of(LINE).unwrap_or(usize::MAX) } else { end };
+    first..first.saturating_add(stride(piece.count).saturating_mul(Parts::of(piece).total as usize))
+}
+
+/// Where the parts of a piece's state stand, in multiples of its [`stride`].
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Parts {
     pub(crate) sums: u32,
@@ -143,7 +164,7 @@ impl Plan {
             if cores.contains(&piece.core) {
                 active += active_words(&piece);
                 order += if piece.is_sequential() { n } else { 0 };
-                state = state.saturating_add(n.saturating_mul(Parts::of(&piece).total as usize));
+                state = state_of(&piece, state).end;
             }
         }
         let mut plastic = 0usize;

@@ -9,7 +9,7 @@
 //! Draws are addressed by (projection, number of the update, source neuron, target neuron): they do not depend
 //! on the placement.
 
-use crate::arena::{Parts, RUN_WORDS, run};
+use crate::arena::{Parts, RUN_WORDS, run, stride};
 use crate::counters::{Count, add};
 use crate::draw::{DECAY, Draws, ERROR_BITS, PLASTICITY};
 use crate::image::{Image, ImageError, Kind, NONE, Param, Piece, Port, Section, Segment, Store};
@@ -200,7 +200,7 @@ impl Machine<'_> {
         let base = word(self.run, port.target as usize * RUN_WORDS + run::STATE) as usize;
         let n = target.count as usize;
         let part = |p: Option<u32>| {
-            let at = p.map_or(usize::MAX, |p| base + p as usize * n);
+            let at = p.map_or(usize::MAX, |p| base + p as usize * stride(target.count));
             self.state.get(at..at.saturating_add(n)).unwrap_or(&[])
         };
         let power = |v: Variable| term.exponents.of(v) != 0;
@@ -533,7 +533,7 @@ impl Machine<'_> {
         };
         let parts = Parts::of(&target);
         let base = word(self.run, port.target as usize * RUN_WORDS + run::STATE) as usize;
-        let state = self.state.get(base..base + target.count as usize * parts.total as usize).unwrap_or(&[]);
+        let state = self.state.get(base..base + stride(target.count) * parts.total as usize).unwrap_or(&[]);
         let spikes = sent_at(self.run, self.lengths, self.events, port.target, &target, tick);
         let spikes = within(spikes, layout.column_first, layout.columns);
         let first = layout.column_first;
@@ -730,9 +730,8 @@ fn within(events: &[Event], first: usize, count: usize) -> &[Event] {
 fn values<'s>(runs: &[u32], state: &'s [i32], piece: u32, record: &Piece) -> &'s [i32] {
     let base = word(runs, piece as usize * RUN_WORDS + run::STATE);
     let Some(part) = Parts::of(record).v.filter(|_| base != NONE) else { return &[] };
-    let n = record.count as usize;
-    let at = base as usize + n * part as usize;
-    state.get(at..at + n).unwrap_or(&[])
+    let at = base as usize + stride(record.count) * part as usize;
+    state.get(at..at + record.count as usize).unwrap_or(&[])
 }
 
 /// Moves a trace by one tick; returns how many values were or became other than zero. `first` is the neuron of the
@@ -766,8 +765,8 @@ struct Neurons<'m> {
 
 impl Neurons<'_> {
     fn part(&self, part: Option<u32>, j: usize) -> i32 {
-        let n = self.piece.count as usize;
-        part.and_then(|p| self.state.get(p as usize * n + j)).copied().unwrap_or(0)
+        let stride = stride(self.piece.count);
+        part.and_then(|p| self.state.get(p as usize * stride + j)).copied().unwrap_or(0)
     }
 
     fn threshold(&self, j: usize) -> i32 {

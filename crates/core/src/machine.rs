@@ -14,7 +14,7 @@
 //! Where a source holds its values (binary neurons, inputs with the option), events carry changes, and the sums of
 //! binary neurons persist; `machine/binary.rs` has what differs for them, and runs the image's schedule.
 
-use crate::arena::{Parts, Plan, RUN_WORDS, run};
+use crate::arena::{Parts, Plan, RUN_WORDS, run, stride};
 use crate::counters::{COUNTS, Count, Counters, Row, add};
 use crate::draw::Draws;
 use crate::image::{
@@ -201,6 +201,7 @@ impl<'a> Machine<'a> {
     /// Notes where each piece's memory stands.
     fn lay_out(&mut self) {
         self.run.fill(0);
+        let hosts_all = self.cores == (0..self.image.cores);
         let (mut active, mut state, mut events, mut lengths, mut learning) = (0u32, 0u32, 0u32, 0u32, 0u32);
         for p in 0..self.image.pieces {
             let Some(piece) = self.image.piece(p) else { continue };
@@ -212,8 +213,10 @@ impl<'a> Machine<'a> {
                 0 => (1 << piece.groups) - 1,
                 _ => word(self.image.phases, p as usize),
             };
+            let rounds = if hosts_all { ALL_ROUNDS } else { self.rounds(&piece) };
             let Some(r) = run_of(self.run, p) else { continue };
-            set(r, run::STATE, if hosted { state } else { NONE });
+            let stands = crate::arena::state_of(&piece, state as usize);
+            set(r, run::STATE, if hosted { stands.start as u32 } else { NONE });
             set(r, run::ACTIVE, active);
             set(r, run::EVENTS, events);
             set(r, run::SLOTS, slots);
@@ -223,11 +226,12 @@ impl<'a> Machine<'a> {
             let cores = fanout_of(&self.image, &piece);
             let common = cores.first().copied().unwrap_or(0);
             set(r, run::COUNTED, NONE);
+            set(r, run::ROUNDS, rounds);
             set(r, run::FANOUT, if cores.iter().all(|n| *n == common) { common } else { NONE });
             events += piece.count * slots;
             lengths += slots;
             if hosted {
-                state += piece.count * Parts::of(&piece).total;
+                state = stands.end as u32;
                 active += crate::arena::active_words(&piece) as u32;
             }
         }
@@ -258,6 +262,34 @@ impl<'a> Machine<'a> {
         }
     }
 
+    /// Which segments of the rows of a piece go to hosted cores: the first, and the end in the upper half.
+    fn rounds(&self, piece: &Piece) -> u32 {
+        let image = &self.image;
+        let hosted = |port: u32| {
+            let target = image.port(port).and_then(|port| image.piece(port.target));
+            target.is_some_and(|target| self.hosts(target.core))
+        };
+        // Ports of segments that follow each other are often the same.
+        let (mut known, mut here) = (NONE, false);
+        let (mut from, mut to) = (u32::MAX, 0);
+        for c in piece.delay_first..piece.delay_first + piece.delay_count {
+            let Some(class) = image.delay_class(c).filter(|class| class.rows != NONE) else { continue };
+            for neuron in 0..piece.count {
+                let (first, end) = image.row(&class, neuron);
+                for s in first..end {
+                    let Some(segment) = Segment::at(image.segments, s) else { continue };
+                    if segment.port != known {
+                        (known, here) = (segment.port, hosted(segment.port));
+                    }
+                    if here {
+                        (from, to) = (from.min(s - first), to.max(s - first + 1));
+                    }
+                }
+            }
+        }
+        from.min(to).min(0xffff) | to.min(0xffff) << 16
+    }
+
     /// Forgets everything: weights, counters, time and state are those of the image.
     pub fn restart(&mut self) {
         let first = self.image.core(self.cores.start).map_or(0, |c| c.plastic_first as usize * 8);
@@ -273,13 +305,7 @@ impl<'a> Machine<'a> {
         self.samples = 0;
         self.lay_out_order();
         self.forget_samples();
-        for p in 0..self.image.pieces {
-            let Some(piece) = self.image.piece(p) else { continue };
-            let parts = Parts::of(&piece);
-            if let Some(spikes) = self.part_mut(p, &piece, Some(parts.spikes)) {
-                spikes.fill(0);
-            }
-        }
+        self.state.fill(0);
         self.rest();
     }
 
@@ -460,11 +486,10 @@ impl<'a> Machine<'a> {
             return;
         };
         wake(self.busy, piece);
-        let neurons = record.count as usize;
-        let (values, counts) =
-            state.split_at_mut_checked(neurons * parts.spikes as usize).unwrap_or_default();
+        let stride = stride(record.count);
+        let (values, counts) = state.split_at_mut_checked(stride * parts.spikes as usize).unwrap_or_default();
         let held = match parts.v {
-            Some(v) => values.get_mut(neurons * v as usize..).unwrap_or_default(),
+            Some(v) => values.get_mut(stride * v as usize..).unwrap_or_default(),
             None => &mut [],
         };
         let first = ring.count;
@@ -790,6 +815,7 @@ impl<'a> Machine<'a> {
         while let Some(p) = next_busy(self.busy, next) {
             next = p + 1;
             let Some((first, count)) = self.image.classes_of(p) else { continue };
+            let nth = rounds_of(self.run, p).start;
             if let Some(class) = self.whole_rows(p)
                 && self.image.piece(p).is_some_and(|piece| !self.hosts(piece.core))
             {
@@ -808,7 +834,7 @@ impl<'a> Machine<'a> {
                         continue;
                     };
                     let events = sent_at(self.run, self.lengths, self.events, p, &piece, tick);
-                    self.fetch(&class, ahead, events, kernels);
+                    self.fetch(&class, nth, ahead, events, kernels);
                 }
             }
         }
@@ -846,7 +872,7 @@ impl<'a> Machine<'a> {
         }
     }
 
-    fn fetch<K: Kernels>(&self, class: &DelayClass, ahead: u64, events: &[Event], kernels: &K) {
+    fn fetch<K: Kernels>(&self, class: &DelayClass, nth: u32, ahead: u64, events: &[Event], kernels: &K) {
         if events.is_empty() {
             return;
         }
@@ -866,14 +892,14 @@ impl<'a> Machine<'a> {
         for e in events.iter().take(AHEAD_OF_ROWS) {
             match ahead {
                 3 => kernels.soon(bytemuck::cast_slice(row_words(image, class, e[0] as u32))),
-                2 => kernels.soon(bytemuck::cast_slice(segment_words(image, class, e[0] as u32, 0))),
+                2 => kernels.soon(bytemuck::cast_slice(segment_words(image, class, e[0] as u32, nth))),
                 _ => {}
             }
         }
         if ahead == 1 {
             let mut left = AHEAD * FIRST_BYTES;
             for e in events {
-                let bytes = segment_bytes(image, class, e[0] as u32, 0, 8);
+                let bytes = segment_bytes(image, class, e[0] as u32, nth, 8);
                 let bytes = bytes.get(..FIRST_BYTES.min(left)).unwrap_or(bytes);
                 kernels.soon(bytes);
                 left = left.saturating_sub(bytes.len());
@@ -891,7 +917,7 @@ impl<'a> Machine<'a> {
         if !sent.is_empty() {
             let (mut bank, events) = self.bank();
             let events = events.get(sent).unwrap_or(&[]);
-            bank.read(class, events, NONE, piece.kind == Kind::Binary, kernels);
+            bank.read(p, class, events, NONE, piece.kind == Kind::Binary, kernels);
         }
     }
 
@@ -975,8 +1001,9 @@ impl<'a> Machine<'a> {
         set(r, run::ARRIVED, 0);
         let n = piece.count as usize;
         let parts = Parts::of(piece);
-        let Some(whole) = self.state.get_mut(base..base + n * parts.total as usize) else { return };
-        let mut split = Split::new(whole, n, &parts);
+        let stride = stride(piece.count);
+        let Some(whole) = self.state.get_mut(base..base + stride * parts.total as usize) else { return };
+        let mut split = Split::new(whole, stride, &parts);
         let Some(mut ring) = Ring::of(self.run, self.lengths, self.events, p, piece, self.tick) else {
             return;
         };
@@ -1201,9 +1228,8 @@ impl<'a> Machine<'a> {
         if base == NONE {
             return &[];
         }
-        let n = record.count as usize;
-        let at = base as usize + n * part as usize;
-        self.state.get(at..at + n).unwrap_or(&[])
+        let at = base as usize + stride(record.count) * part as usize;
+        self.state.get(at..at + record.count as usize).unwrap_or(&[])
     }
 
     fn part_mut(&mut self, piece: u32, record: &Piece, part: Option<u32>) -> Option<&mut [i32]> {
@@ -1211,10 +1237,20 @@ impl<'a> Machine<'a> {
         if base == NONE {
             return None;
         }
-        let n = record.count as usize;
-        let at = base as usize + n * part? as usize;
-        self.state.get_mut(at..at + n)
+        let at = base as usize + stride(record.count) * part? as usize;
+        self.state.get_mut(at..at + record.count as usize)
     }
+}
+
+/// All segments of rows, see [`run::ROUNDS`].
+const ALL_ROUNDS: u32 = 0xffff_0000;
+
+/// The segments of a piece's rows that may be hosted.
+#[inline(always)]
+fn rounds_of(run: &[u32], piece: u32) -> Range<u32> {
+    let rounds = word(run, piece as usize * RUN_WORDS + run::ROUNDS);
+    // More than can be noted may be any number.
+    rounds & 0xffff..if rounds >> 16 == 0xffff { u32::MAX } else { rounds >> 16 }
 }
 
 /// Mark of a port whose rows are counted when they are read.
@@ -1427,25 +1463,25 @@ struct Split<'s> {
     adapt: &'s mut [i32],
     remembered: &'s mut [i32],
     spikes: &'s mut [i32],
-    n: usize,
+    stride: usize,
 }
 
 impl<'s> Split<'s> {
-    fn new(whole: &'s mut [i32], n: usize, parts: &Parts) -> Split<'s> {
+    fn new(whole: &'s mut [i32], stride: usize, parts: &Parts) -> Split<'s> {
         let mut rest = whole;
         let mut take = |count: usize| {
             let (head, tail) = core::mem::take(&mut rest).split_at_mut_checked(count).unwrap_or_default();
             rest = tail;
             head
         };
-        let sums = take(n * parts.sums as usize);
-        let v = take(n);
-        let current = take(if parts.current.is_some() { n } else { 0 });
-        let refractory = take(if parts.refractory.is_some() { n } else { 0 });
-        let adapt = take(if parts.adapt.is_some() { n } else { 0 });
-        take(if parts.target.is_some() { n } else { 0 });
-        let remembered = take(if parts.remembered.is_some() { n * parts.sums as usize } else { 0 });
-        Split { sums, v, current, refractory, adapt, remembered, spikes: take(n), n }
+        let sums = take(stride * parts.sums as usize);
+        let v = take(stride);
+        let current = take(if parts.current.is_some() { stride } else { 0 });
+        let refractory = take(if parts.refractory.is_some() { stride } else { 0 });
+        let adapt = take(if parts.adapt.is_some() { stride } else { 0 });
+        take(if parts.target.is_some() { stride } else { 0 });
+        let remembered = take(if parts.remembered.is_some() { stride * parts.sums as usize } else { 0 });
+        Split { sums, v, current, refractory, adapt, remembered, spikes: take(stride), stride }
     }
 
     /// Adds the groups that count into the first one, and clears the others; remembers all of them where the
@@ -1454,7 +1490,7 @@ impl<'s> Split<'s> {
         let mut masked = false;
         if !self.remembered.is_empty() {
             for g in 0..groups as usize {
-                let at = g * self.n + range.start..g * self.n + range.end;
+                let at = g * self.stride + range.start..g * self.stride + range.end;
                 let (Some(to), Some(from)) = (self.remembered.get_mut(at.clone()), self.sums.get(at)) else {
                     continue;
                 };
@@ -1465,13 +1501,13 @@ impl<'s> Split<'s> {
         if groups == 1 && mask & 1 != 0 {
             return masked;
         }
-        let (first, others) = self.sums.split_at_mut_checked(self.n).unwrap_or_default();
+        let (first, others) = self.sums.split_at_mut_checked(self.stride).unwrap_or_default();
         let Some(first) = first.get_mut(range.clone()) else { return masked };
         if mask & 1 == 0 {
             first.fill(0);
         }
         for g in 1..groups as usize {
-            let at = (g - 1) * self.n;
+            let at = (g - 1) * self.stride;
             let Some(other) = others.get_mut(at + range.start..at + range.end) else { continue };
             if mask >> g & 1 != 0 {
                 for (f, o) in first.iter_mut().zip(other.iter()) {
@@ -1518,11 +1554,12 @@ pub(crate) struct Bank<'b, 'a> {
 }
 
 impl Bank<'_, '_> {
-    /// Reads rows of a delay class: of one port, or of all ([`NONE`]). Where events are `changes` of binary neurons, ±2 is an
+    /// Reads rows of a delay class of a piece: of one port, or of all ([`NONE`]). Where events are `changes` of binary neurons, ±2 is an
     /// addition like ±1.
     #[inline(always)]
     pub(crate) fn read<K: Kernels>(
         &mut self,
+        source: u32,
         class: &DelayClass,
         events: &[Event],
         only: u32,
@@ -1541,7 +1578,7 @@ impl Bank<'_, '_> {
             }
         }
         if class.rows != NONE {
-            self.read_sparse(class, events, only, changes, kernels);
+            self.read_sparse(source, class, events, only, changes, kernels);
         }
     }
 
@@ -1558,7 +1595,7 @@ impl Bank<'_, '_> {
             return;
         }
         let n = target.count as usize;
-        let at = base as usize + n * port.group as usize;
+        let at = base as usize + stride(target.count) * port.group as usize;
         let rows = source.count as usize;
         let (image, plastic, first) = (self.image, self.plastic, self.plastic_first);
         let held = |at: usize, len: usize| match port.rule {
@@ -1615,6 +1652,7 @@ impl Bank<'_, '_> {
     /// events are changes of binary neurons, ±2 is an addition like ±1.
     fn read_sparse<K: Kernels>(
         &mut self,
+        source: u32,
         class: &DelayClass,
         events: &[Event],
         only: u32,
@@ -1622,20 +1660,22 @@ impl Bank<'_, '_> {
         kernels: &K,
     ) {
         let image = self.image;
+        let rounds = rounds_of(self.run, source);
         let mut rows = SparseRows {
             index: image.rows.get(class.rows as usize..).unwrap_or(&[]),
             stride: class.stride,
             segments: image.segments.as_chunks().0,
             halves: image.halves(),
             nth: 0,
+            end: rounds.end,
             port: NONE,
             one: None,
             changes,
         };
         let mut t = Target::default();
-        let mut most = 1;
-        let mut nth = 0;
-        while nth < most {
+        let mut nth = rounds.start;
+        let mut most = nth + 1;
+        while nth < most.min(rounds.end) {
             rows.nth = nth;
             let mut n = 0;
             while let Some(&[i, payload]) = events.get(n) {
@@ -1702,8 +1742,10 @@ impl Bank<'_, '_> {
                     Some(e) => segment_bytes(image, class, e[0] as u32, nth, t.bits),
                     // The last rows of this round: the first of the next one.
                     None => match events.get(ahead.saturating_sub(events.len()).min(here)) {
-                        Some(e) => segment_bytes(image, class, e[0] as u32, nth + 1, t.bits),
-                        None => &[],
+                        Some(e) if nth + 1 < rounds.end => {
+                            segment_bytes(image, class, e[0] as u32, nth + 1, t.bits)
+                        }
+                        _ => &[],
                     },
                 };
                 if let Some(e) = events.get(here + AHEAD_OF_ROWS) {
@@ -1807,6 +1849,7 @@ fn read_picked<K: Kernels>(
         segments: image.segments.as_chunks().0,
         halves: image.halves(),
         nth: 0,
+        end: 1,
         port: NONE,
         one: (t.bits == 0).then_some(t.weight),
         changes: false,
@@ -1945,7 +1988,7 @@ impl Target {
         Target {
             piece: landing.piece,
             count,
-            sums: base as usize + count * landing.group as usize,
+            sums: base as usize + stride(landing.count) * landing.group as usize,
             active: active as usize,
             touched: touched_at(landing.count, landing.flags, active),
             bits: landing.bits,
@@ -2181,7 +2224,7 @@ fn note_spike(run: &[u32], state: &mut [i32], piece: u32, record: &Piece, parts:
     if base == NONE {
         return;
     }
-    let at = base as usize + record.count as usize * parts.spikes as usize + event[0] as usize;
+    let at = base as usize + stride(record.count) * parts.spikes as usize + event[0] as usize;
     if let Some(c) = state.get_mut(at) {
         *c = c.wrapping_add(1);
     }

@@ -60,7 +60,7 @@ fn bytes_mut<T: bytemuck::Pod>(values: &mut [T]) -> &mut [u8] {
 }
 
 /// Fields of the run-time record that follow from the image.
-const FIXED: [usize; 9] = [
+const FIXED: [usize; 10] = [
     run::STATE,
     run::ACTIVE,
     run::EVENTS,
@@ -70,6 +70,7 @@ const FIXED: [usize; 9] = [
     run::ORDER,
     run::FANOUT,
     run::COUNTED,
+    run::ROUNDS,
 ];
 
 impl Machine<'_> {

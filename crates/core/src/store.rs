@@ -59,6 +59,8 @@ pub struct SparseRows<'a> {
     pub halves: &'a [u16],
     /// Which segment of each row.
     pub nth: u32,
+    /// Behind the last segment of a row that is read at all.
+    pub end: u32,
     /// Its port, or [`NONE`](crate::image::NONE) where all that are read are alike.
     pub port: u32,
     /// The weight of all its synapses, where they have none of their own.
@@ -708,6 +710,7 @@ mod tests {
                 segments: &segments,
                 halves: &halves,
                 nth,
+                end: u32::MAX,
                 port: 1,
                 one,
                 changes,

@@ -7,7 +7,7 @@
 //! What is special about a device and its pulses is drawn from the image's seed, whatever draws a machine is stepped
 //! with: the devices are part of the image, which has programmed them.
 
-use crate::arena::{RUN_WORDS, run};
+use crate::arena::{RUN_WORDS, run, stride};
 use crate::array::{Array, Block, fixed_charge};
 use crate::counters::{Count, Row, add};
 use crate::crossbar::{Crossbar, Log, Memory};
@@ -310,7 +310,7 @@ impl Bank<'_, '_> {
         }
         let Some(target) = self.image.piece(port.target) else { return };
         let base = word(self.run, port.target as usize * RUN_WORDS + run::STATE) as usize;
-        let at = base + (target.count * port.group + array.column_first) as usize;
+        let at = base + stride(target.count) * port.group as usize + array.column_first as usize;
         let Some(inputs) = self.state.get_mut(at..at + columns) else { return };
         array.contribute(inputs, sums);
         sums.fill(0);

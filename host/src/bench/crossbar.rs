@@ -123,9 +123,7 @@ pub fn reads(label: &str, reads: &Reads, setting: &Setting) -> Result<Report, Fa
             })
         });
         done.map_err(Failure::work)?;
-        if best.events == 0 || spent.cpu_s < best.spent.cpu_s {
-            best = Measured { events: machine.total(Count::StoredEvents), spent };
-        }
+        best.keep_faster(Measured { events: machine.total(Count::StoredEvents), spent }, 1);
     }
     let (counts, synops) = counts(&image, std::iter::once(&machine), ticks);
     let mut more = Map::new();
@@ -241,9 +239,7 @@ pub fn pulses(
             }
         });
         let done = bar.tally().pulses_up + bar.tally().pulses_down - before.pulses_up - before.pulses_down;
-        if best.events == 0 || spent.cpu_s < best.spent.cpu_s {
-            best = Measured { events: done, spent };
-        }
+        best.keep_faster(Measured { events: done, spent }, 1);
     }
     let mut more = Map::new();
     more.insert("updates_per_s".into(), json!(updates as f64 / best.spent.cpu_s));

@@ -81,8 +81,9 @@ impl<'a> Machine<'a> {
         let parts = Parts::of(piece);
         let keep_ties = piece.flags & flag::KEEP_TIES != 0;
         let touched_first = touched_at(piece.count, piece.flags, first_active as u32);
-        let Some(whole) = self.state.get_mut(base..base + n * parts.total as usize) else { return };
-        let mut split = Split::new(whole, n, &parts);
+        let stride = stride(piece.count);
+        let Some(whole) = self.state.get_mut(base..base + stride * parts.total as usize) else { return };
+        let mut split = Split::new(whole, stride, &parts);
         let (mut awake, mut changes, mut touches) = (0u32, 0u64, 0u64);
         let mut ring = Ring::of(self.run, self.lengths, self.events, p, piece, self.tick);
         for block in 0..n.div_ceil(BLOCK) {
@@ -299,7 +300,7 @@ impl<'a> Machine<'a> {
         }
         for c in piece.delay_first..piece.delay_first + piece.delay_count {
             if let Some(class) = self.image.delay_class(c).filter(|c| c.delay == 0) {
-                self.bank().0.read(&class, &[event], NONE, true, kernels);
+                self.bank().0.read(p, &class, &[event], NONE, true, kernels);
             }
         }
         change
@@ -347,7 +348,8 @@ impl<'a> Machine<'a> {
                             len += 1;
                         }
                     }
-                    self.bank().0.read(&class, block.get(..len).unwrap_or_default(), q, changes, kernels);
+                    let values = block.get(..len).unwrap_or_default();
+                    self.bank().0.read(source, &class, values, q, changes, kernels);
                 }
                 // What is still under way has not arrived.
                 for age in 0..=class.delay {
@@ -356,7 +358,8 @@ impl<'a> Machine<'a> {
                     for e in 0..sent {
                         let events = sent_at(self.run, self.lengths, self.events, source, &piece, tick);
                         if let Some(&[i, payload]) = events.get(e) {
-                            self.bank().0.read(&class, &[[i, payload.wrapping_neg()]], q, changes, kernels);
+                            let back = [[i, payload.wrapping_neg()]];
+                            self.bank().0.read(source, &class, &back, q, changes, kernels);
                         }
                     }
                 }
@@ -466,9 +469,10 @@ impl<'a> Machine<'a> {
         if base == NONE {
             return None;
         }
-        let (n, mask) = (record.count as usize, word(self.run, at + run::MASK));
-        let part =
-            |k: u32| self.state.get(base as usize + n * k as usize + neuron as usize).copied().unwrap_or(0);
+        let (stride, mask) = (stride(record.count), word(self.run, at + run::MASK));
+        let part = |k: u32| {
+            self.state.get(base as usize + stride * k as usize + neuron as usize).copied().unwrap_or(0)
+        };
         let bias = param_slice(&self.image, record.bias, neuron as usize, 1).first();
         let mut field = bias.copied().unwrap_or(record.bias.value);
         for g in (0..record.groups).filter(|g| mask >> g & 1 != 0) {
@@ -571,7 +575,7 @@ impl Split<'_> {
             *f = *b;
         }
         for g in (0..piece.groups as usize).filter(|g| mask >> g & 1 != 0) {
-            let at = g * self.n;
+            let at = g * self.stride;
             let sums = self.sums.get(at + range.start..at + range.end).unwrap_or_default();
             for (f, s) in fields.iter_mut().zip(sums) {
                 *f = f.wrapping_add(*s);

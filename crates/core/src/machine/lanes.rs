@@ -267,7 +267,8 @@ impl Machine<'_> {
             let slot = 2 * first + batch.tick % 2 * n;
             let (mut len, mut inputs, mut packets) = (0, 0u64, 0u64);
             let spikes_at = Parts::of(&piece).spikes;
-            let base = word(self.run, p as usize * RUN_WORDS + run::STATE) as usize + n * spikes_at as usize;
+            let base = word(self.run, p as usize * RUN_WORDS + run::STATE) as usize
+                + stride(piece.count) * spikes_at as usize;
             for (j, value) in values.iter().enumerate() {
                 let samples = nonzero(*value);
                 if samples == 0 {
@@ -431,7 +432,7 @@ impl Machine<'_> {
             };
         }
         let base = word(self.run, p as usize * RUN_WORDS + run::STATE) as usize;
-        let spikes_at = base + n * Parts::of(piece).spikes as usize;
+        let spikes_at = base + stride(piece.count) * Parts::of(piece).spikes as usize;
         let outcome = kernels.run(Update {
             bias: param_slice(&self.image, piece.bias, 0, piece.count),
             common_bias: piece.bias.value,
