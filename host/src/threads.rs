@@ -61,12 +61,12 @@ pub fn arenas(image: &Image<'_>, threads: usize) -> Vec<Memory> {
     shares(image, threads).into_iter().map(|cores| Memory::zeros(words(cores))).collect()
 }
 
-/// Where the events of a tick come from: calls its argument with a piece and that piece's events.
+/// What drives a network: calls its argument with an input piece and a count for each of that piece's neurons.
 ///
-/// Every worker asks for itself, so the events must be a function of the tick alone.
+/// Every worker asks for itself, so the counts must be a function of the tick alone.
 pub trait Input: Sync {
-    /// Gives the events of a tick, input piece by input piece.
-    fn events(&self, tick: u64, put: &mut dyn FnMut(u32, &[Event]));
+    /// Gives the counts of a tick, input piece by input piece.
+    fn counts(&self, tick: u64, put: &mut dyn FnMut(u32, &[u8]));
 }
 
 /// A network that drives itself.
@@ -74,11 +74,11 @@ pub trait Input: Sync {
 pub struct NoInput;
 
 impl Input for NoInput {
-    fn events(&self, _: u64, _: &mut dyn FnMut(u32, &[Event])) {}
+    fn counts(&self, _: u64, _: &mut dyn FnMut(u32, &[u8])) {}
 }
 
-impl<F: Fn(u64, &mut dyn FnMut(u32, &[Event])) + Sync> Input for F {
-    fn events(&self, tick: u64, put: &mut dyn FnMut(u32, &[Event])) {
+impl<F: Fn(u64, &mut dyn FnMut(u32, &[u8])) + Sync> Input for F {
+    fn counts(&self, tick: u64, put: &mut dyn FnMut(u32, &[u8])) {
         self(tick, put);
     }
 }
@@ -207,9 +207,9 @@ impl<'a> Team<'a> {
 
 fn put(machine: &mut Machine<'_>, kernels: &impl Kernels, input: &impl Input) -> Result<(), InputError> {
     let mut result = Ok(());
-    input.events(machine.tick(), &mut |piece, events| {
+    input.counts(machine.tick(), &mut |piece, counts| {
         if result.is_ok() {
-            result = machine.inject_by(kernels, piece, events);
+            result = machine.drive_counts(kernels, piece, counts);
         }
     });
     result
@@ -418,18 +418,15 @@ mod tests {
         let placement = Placement { cores: vec![slices(&[input, a]), slices(&[b, c])] };
         let blob = write(&net, &placement).unwrap();
         let image = blob.image().unwrap();
-        let events = |tick: u64, put: &mut dyn FnMut(u32, &[Event])| {
-            let some: Vec<Event> = (0..N as i32)
-                .filter(|i| (*i as u64 * 7 + tick * tick).is_multiple_of(11))
-                .map(|i| [i, 1])
-                .collect();
-            put(0, &some);
+        let counts = |tick: u64, put: &mut dyn FnMut(u32, &[u8])| {
+            let some = |i| u8::from((i as u64 * 7 + tick * tick).is_multiple_of(11));
+            put(0, &std::array::from_fn::<u8, N, _>(some));
         };
         let run = |threads: usize| {
             let mut memory = arenas(&image, threads);
             let mut team = Team::new(image, &mut memory).unwrap();
             let window = team.window();
-            team.run(&Native::detect(), 203, &events).unwrap();
+            team.run(&Native::detect(), 203, &counts).unwrap();
             let counts: Vec<_> = (1..4)
                 .map(|p| {
                     let host = team.host(p).unwrap();

@@ -449,21 +449,50 @@ impl<'a> Machine<'a> {
     /// # Errors
     /// [`InputError`] names what is wrong; nothing is taken then.
     pub fn drive(&mut self, piece: u32, values: &[i32]) -> Result<(), InputError> {
-        let record = self.input_piece(piece)?;
-        if values.len() != record.count as usize {
-            return Err(InputError::Length { found: values.len(), expected: record.count as usize });
-        }
-        if let Some(&payload) = values.iter().find(|v| v.unsigned_abs() > record.payload_max) {
-            return Err(InputError::Payload { payload, bound: record.payload_max });
-        }
-        if !sent_at(self.run, self.lengths, self.events, piece, &record, self.tick).is_empty() {
-            return Err(InputError::Twice { piece });
-        }
+        let largest = values.iter().copied().max_by_key(|v| v.unsigned_abs()).unwrap_or(0);
+        let record = self.driven(piece, values.len(), largest)?;
         let keeps = record.holds();
         let events =
             values.iter().enumerate().filter(|(_, v)| keeps || **v != 0).map(|(i, v)| [i as i32, *v]);
         self.put(piece, &record, events);
         Ok(())
+    }
+
+    /// As [`Machine::drive`] for small counts, with loops for the very processor.
+    ///
+    /// # Errors
+    /// [`InputError`] names what is wrong; nothing is taken then.
+    pub fn drive_counts<K: Kernels>(
+        &mut self,
+        kernels: &K,
+        piece: u32,
+        counts: &[u8],
+    ) -> Result<(), InputError> {
+        let largest = counts.iter().copied().max().unwrap_or(0);
+        let record = self.driven(piece, counts.len(), largest.into())?;
+        if record.holds() {
+            self.put(piece, &record, (0..).zip(counts.iter().map(|c| i32::from(*c))).map(<[i32; 2]>::from));
+        } else {
+            self.put_by(piece, &record, |ring, _, spikes| {
+                ring.count += kernels.send_counts(counts, spikes, ring.rest());
+            });
+        }
+        Ok(())
+    }
+
+    /// The input piece that is driven with so many values.
+    fn driven(&self, piece: u32, found: usize, largest: i32) -> Result<Piece, InputError> {
+        let record = self.input_piece(piece)?;
+        if found != record.count as usize {
+            return Err(InputError::Length { found, expected: record.count as usize });
+        }
+        if largest.unsigned_abs() > record.payload_max {
+            return Err(InputError::Payload { payload: largest, bound: record.payload_max });
+        }
+        if !sent_at(self.run, self.lengths, self.events, piece, &record, self.tick).is_empty() {
+            return Err(InputError::Twice { piece });
+        }
+        Ok(record)
     }
 
     fn input_piece(&self, piece: u32) -> Result<Piece, InputError> {
@@ -473,7 +502,46 @@ impl<'a> Machine<'a> {
         }
     }
 
+    /// Puts events, of values that changed where the piece holds them, behind those that it has been given for the tick.
     fn put(&mut self, piece: u32, record: &Piece, events: impl Iterator<Item = Event>) {
+        let holds = record.holds();
+        self.put_by(piece, record, |ring, held, spikes| {
+            let first = ring.count;
+            if !holds {
+                let mut sent = 0;
+                for (place, event) in ring.rest().iter_mut().zip(events) {
+                    *place = event;
+                    sent += 1;
+                }
+                ring.count += sent;
+            } else {
+                for [neuron, mut value] in events {
+                    if let Some(held) = held.get_mut(neuron as usize) {
+                        // An event is the change of the value that is held.
+                        value = value.wrapping_sub(core::mem::replace(held, value));
+                    }
+                    if value != 0 {
+                        ring.push([neuron, value]);
+                    }
+                }
+            }
+            for &[neuron, _] in ring.sent().get(first..).unwrap_or(&[]) {
+                if let Some(spikes) = spikes.get_mut(neuron as usize) {
+                    *spikes = spikes.wrapping_add(1);
+                }
+            }
+        });
+    }
+
+    /// Has events put into an input piece for the coming tick by `fill`, which is given its ring, the values that it holds
+    /// and the spike counts of its neurons, where it is hosted here, and counts them.
+    #[inline(always)]
+    fn put_by(
+        &mut self,
+        piece: u32,
+        record: &Piece,
+        fill: impl FnOnce(&mut Ring<'_>, &mut [i32], &mut [i32]),
+    ) {
         let hosted = self.hosts(record.core);
         let before = if hosted { self.packets(piece, record) } else { 0 };
         let parts = Parts::of(record);
@@ -487,41 +555,18 @@ impl<'a> Machine<'a> {
         };
         wake(self.busy, piece);
         let stride = stride(record.count);
-        let (values, counts) = state.split_at_mut_checked(stride * parts.spikes as usize).unwrap_or_default();
+        let (values, spikes) = state.split_at_mut_checked(stride * parts.spikes as usize).unwrap_or_default();
         let held = match parts.v {
             Some(v) => values.get_mut(stride * v as usize..).unwrap_or_default(),
             None => &mut [],
         };
         let first = ring.count;
-        if parts.v.is_none() {
-            let mut sent = 0;
-            for (place, event) in ring.rest().iter_mut().zip(events) {
-                *place = event;
-                sent += 1;
-            }
-            ring.count += sent;
-        } else {
-            for [neuron, mut value] in events {
-                if let Some(held) = held.get_mut(neuron as usize) {
-                    // An event is the change of the value that is held.
-                    value = value.wrapping_sub(core::mem::replace(held, value));
-                }
-                if value != 0 {
-                    ring.push([neuron, value]);
-                }
-            }
-        }
-        let mut n = 0;
-        for &[neuron, _] in ring.sent().get(first..).unwrap_or(&[]) {
-            if let Some(count) = counts.get_mut(neuron as usize) {
-                *count = count.wrapping_add(1);
-                n += 1;
-            }
-        }
+        fill(&mut ring, held, spikes);
+        let sent = if hosted { (ring.count - first) as u64 } else { 0 };
         drop(ring);
         let packets = if hosted { self.packets(piece, record) - before } else { 0 };
         if let Some(row) = counters_of(self.counters, piece) {
-            add(row, Count::InputEvents, n);
+            add(row, Count::InputEvents, sent);
             add(row, Count::Packets, packets);
         }
     }

@@ -158,7 +158,7 @@ mod tests {
     use crate::bench::poisson::Room;
     use crate::simd::Native;
     use crate::threads::{Team, arenas};
-    use synop_core::store::{Event, Portable};
+    use synop_core::store::Portable;
     use synop_core::{Count, Image, Kernels};
     use synop_model::image::write;
     use synop_model::placement::Placement;
@@ -172,16 +172,14 @@ mod tests {
         threads: usize,
         kernels: &K,
         ticks: u64,
-        events: &(dyn Fn(u64) -> Vec<Event> + Sync),
+        counts: &(dyn Fn(u64) -> Vec<u8> + Sync),
     ) -> Ran {
         let mut memory = arenas(image, threads);
         let mut team = Team::new(*image, &mut memory).unwrap();
         let pieces: Vec<_> = (0..image.pieces).map(|p| (p, image.piece(p).unwrap())).collect();
-        let input = |tick: u64, put: &mut dyn FnMut(u32, &[Event])| {
+        let input = |tick: u64, put: &mut dyn FnMut(u32, &[u8])| {
             for (p, piece) in pieces.iter().filter(|(_, piece)| piece.groups == 0) {
-                let first = piece.population_first as i32;
-                let mine = events(tick).into_iter().map(|e| [e[0] - first, e[1]]);
-                put(*p, &mine.filter(|e| (0..piece.count as i32).contains(&e[0])).collect::<Vec<_>>());
+                put(*p, &counts(tick)[piece.population_first as usize..][..piece.count as usize]);
             }
         };
         team.run(kernels, ticks, &input).unwrap();
@@ -195,19 +193,15 @@ mod tests {
         (spikes.collect(), of_network.map(|c| team.total(c)), of_machines.map(|c| team.total(c)))
     }
 
-    fn is_the_same_however_it_runs(
-        network: &Network,
-        ticks: u64,
-        events: &(dyn Fn(u64) -> Vec<Event> + Sync),
-    ) {
+    fn is_the_same_however_it_runs(network: &Network, ticks: u64, counts: &(dyn Fn(u64) -> Vec<u8> + Sync)) {
         let mut first: Option<Ran> = None;
         for cores in [1, 2] {
             let blob = write(network, &Placement::spread(network, cores)).unwrap();
             let image = blob.image().unwrap();
-            let expected = ran(&image, 1, &Portable, ticks, events);
+            let expected = ran(&image, 1, &Portable, ticks, counts);
             assert!(expected.0.iter().sum::<i32>() > 100, "hardly fires");
             for native in Native::levels().into_iter().filter_map(Native::at) {
-                let found = ran(&image, cores, &native, ticks, events);
+                let found = ran(&image, cores, &native, ticks, counts);
                 assert!(found == expected, "{:?}, {cores} cores", native.level());
             }
             let first = first.get_or_insert(expected.clone());
@@ -218,9 +212,9 @@ mod tests {
     #[test]
     fn every_level_and_number_of_threads_gives_the_same_spikes() {
         let circuit = microcircuit(3);
-        let events =
+        let counts =
             |tick: u64| circuit.background.draw(&Native::detect(), tick, &mut Room::default()).to_vec();
-        is_the_same_however_it_runs(&circuit.network, 60, &events);
+        is_the_same_however_it_runs(&circuit.network, 60, &counts);
     }
 
     /// Inputs have a delay of 0 among others, and payloads; weights are all their own or all the same.
@@ -249,11 +243,11 @@ mod tests {
             let (from_input, between) = (rows(90, 0), rows(200, 1));
             net.connect(input, neurons, 0, from_input);
             net.connect(neurons, neurons, 1, between);
-            let events = |tick: u64| {
-                let of = |i: i32| (i as u64 * 7 + tick * tick) % 11;
-                (0..90).filter(|i| of(*i) < 2).map(|i| [i, 1 + of(i) as i32]).collect()
+            let counts = |tick: u64| {
+                let of = |i: u64| (i * 7 + tick * tick) % 11;
+                (0..90).map(|i| if of(i) < 2 { 1 + of(i) as u8 } else { 0 }).collect()
             };
-            is_the_same_however_it_runs(&net, 150, &events);
+            is_the_same_however_it_runs(&net, 150, &counts);
         }
     }
 }

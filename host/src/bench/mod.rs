@@ -19,7 +19,6 @@ use std::path::PathBuf;
 
 use serde_json::{Map, Value, json};
 use synop_core::crossbar::Pair;
-use synop_core::store::Event;
 use synop_core::{Count, Image, Machine, Plan};
 use synop_model::image::{Blob, write};
 use synop_model::memory::Memory;
@@ -520,28 +519,19 @@ fn cortical(label: &str, setting: &Setting) -> Result<Report, Failure> {
     let mut memory = arenas(&image, setting.threads);
     let state_bytes = memory.iter().map(|m| m.len() * 8).sum();
     let mut team = Team::new(image, &mut memory).map_err(Failure::work)?;
-    // The input population may be split over cores: each of its pieces, one after the other, takes its own part of the
-    // events.
-    let mut pieces: Vec<_> =
+    // The input population may be split over cores: each of its pieces takes its own part of the counts.
+    let pieces: Vec<_> =
         (0..image.pieces).filter_map(|p| Some((p, image.piece(p)?))).filter(|(_, p)| p.groups == 0).collect();
-    pieces.sort_by_key(|(_, piece)| piece.population_first);
     thread_local! {
         /// Nothing is allocated in a tick.
         static ROOM: std::cell::RefCell<poisson::Room> = std::cell::RefCell::default();
     }
     let kernels = Native::detect();
-    let input = |tick: u64, put: &mut dyn FnMut(u32, &[Event])| {
+    let input = |tick: u64, put: &mut dyn FnMut(u32, &[u8])| {
         ROOM.with_borrow_mut(|room| {
-            let mut rest = background.draw(&kernels, tick, room);
+            let counts = background.draw(&kernels, tick, room);
             for (number, piece) in &pieces {
-                let first = piece.population_first as i32;
-                let end = rest.partition_point(|e| e[0] < first + piece.count as i32);
-                let (mine, others) = rest.split_at_mut(end);
-                if first != 0 {
-                    mine.iter_mut().for_each(|e| e[0] -= first);
-                }
-                put(*number, mine);
-                rest = others;
+                put(*number, &counts[piece.population_first as usize..][..piece.count as usize]);
             }
         });
     };

@@ -4,7 +4,8 @@
 //! equal chance. So what is drawn is one number for the sum, and one for the source of every spike: the counts of the sources
 //! are independent Poisson numbers, and most sources, which have none, cost nothing.
 
-use synop_core::store::Event;
+use synop_core::Kernels;
+use synop_core::store::Loop;
 
 use crate::simd::{DRAWN, Native, Numbers};
 
@@ -82,12 +83,11 @@ impl Poisson {
         self.size
     }
 
-    /// The counts of a tick that are not zero, as events in ascending order, in `room`.
-    pub fn draw<'r>(&self, kernels: &Native, tick: u64, room: &'r mut Room) -> &'r mut [Event] {
-        let Room { numbers, sums, counts, events } = room;
+    /// The counts of a tick, one for each source, in `room`.
+    pub fn draw<'r>(&self, kernels: &Native, tick: u64, room: &'r mut Room) -> &'r [u8] {
+        let Room { numbers, sums, counts } = room;
+        counts.clear();
         counts.resize(self.size, 0);
-        // What no neuron can send makes vectors whole.
-        events.resize(self.size + 16, [0, 0]);
         let draw = |from: usize, to: usize, numbers: &mut Vec<Numbers>| {
             numbers.resize(numbers.len().max(to), [0; 2 * DRAWN]);
             kernels.numbers(self.key, tick as u32, (from * DRAWN) as u32, &mut numbers[from..to]);
@@ -98,19 +98,36 @@ impl Poisson {
         sums.extend(self.groups.iter().zip(numbers.as_flattened()).map(|(group, number)| group.sum(*number)));
         let words = self.groups.len() + sums.iter().sum::<usize>();
         draw(begun, words.div_ceil(2 * DRAWN).max(begun), numbers);
-        let mut places = &numbers.as_flattened()[self.groups.len()..words];
+        let mut numbers = &mut numbers.as_flattened_mut()[self.groups.len()..words];
         for (group, sum) in self.groups.iter().zip(sums) {
+            let (places, others) = std::mem::take(&mut numbers).split_at_mut(*sum);
+            kernels.run(Below { numbers: places, end: group.size as u32 });
             let counts = &mut counts[group.first..][..group.size];
-            let (mine, others) = places.split_at(*sum);
-            for place in mine {
-                let count = &mut counts[((u64::from(*place) * group.size as u64) >> 32) as usize];
-                *count = (*count + 1).min(MOST);
+            for place in places {
+                let count = &mut counts[*place as usize];
+                *count = count.wrapping_add(1);
             }
-            places = others;
+            numbers = others;
         }
-        let sent = kernels.counted(counts, 0, events);
-        counts.fill(0);
-        &mut events[..sent]
+        counts.iter_mut().for_each(|count| *count = (*count).min(MOST));
+        counts
+    }
+}
+
+/// Makes uniform 32-bit numbers such below `end`, in a loop that compilers make vectors of.
+struct Below<'n> {
+    numbers: &'n mut [u32],
+    end: u32,
+}
+
+impl Loop for Below<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        for number in self.numbers {
+            *number = ((u64::from(*number) * u64::from(self.end)) >> 32) as u32;
+        }
     }
 }
 
@@ -120,7 +137,6 @@ pub struct Room {
     numbers: Vec<Numbers>,
     sums: Vec<usize>,
     counts: Vec<u8>,
-    events: Vec<Event>,
 }
 
 #[cfg(test)]
@@ -135,12 +151,10 @@ mod tests {
         let mut moments = [[0f64; 2]; 3];
         let ticks = 2_000;
         for tick in 0..ticks {
-            let events = poisson.draw(&Native::detect(), tick, &mut room);
-            assert!(events.is_sorted_by_key(|e| e[0]));
-            for [i, n] in &*events {
-                let group = [1_000, 1_003, 1_703].iter().position(|end| i < end).unwrap();
+            for (i, n) in poisson.draw(&Native::detect(), tick, &mut room).iter().enumerate() {
+                let group = [1_000, 1_003, 1_703].iter().position(|end| i < *end).unwrap();
                 moments[group][0] += f64::from(*n);
-                moments[group][1] += f64::from(n * n);
+                moments[group][1] += f64::from(*n).powi(2);
             }
         }
         for ((size, mean), [sum, squares]) in groups.iter().zip(moments) {
@@ -163,7 +177,8 @@ mod tests {
             let (ticks, mean) = (20_000, mean * size as f64);
             let mut moments = [0f64; 2];
             for tick in 0..ticks {
-                let sum: i32 = poisson.draw(&Native::detect(), tick, &mut room).iter().map(|e| e[1]).sum();
+                let counts = poisson.draw(&Native::detect(), tick, &mut room);
+                let sum: u32 = counts.iter().map(|n| u32::from(*n)).sum();
                 moments[0] += f64::from(sum) - mean;
                 moments[1] += (f64::from(sum) - mean).powi(2);
             }
@@ -182,9 +197,8 @@ mod tests {
         let (mut room, mut before) = (Room::default(), vec![0; 4_000]);
         let (mut next, mut later) = (0i64, 0i64);
         for tick in 0..500 {
-            let events = poisson.draw(&Native::detect(), tick, &mut room);
-            let mut now = vec![0; 4_000];
-            events.iter().for_each(|e| now[e[0] as usize] = e[1]);
+            let counts = poisson.draw(&Native::detect(), tick, &mut room);
+            let now: Vec<i32> = counts.iter().map(|n| i32::from(*n)).collect();
             next += now.windows(2).map(|w| i64::from(w[0] * w[1])).sum::<i64>();
             later += now.iter().zip(&before).map(|(a, b)| i64::from(a * b)).sum::<i64>();
             before = now;
