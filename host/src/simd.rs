@@ -112,18 +112,6 @@ impl Native {
             _ => self.run(Draw { key, low, first, numbers }),
         }
     }
-
-    /// Puts the counts that are not zero into `events`, as long as there is room; neuron `first` has the first one. Returns
-    /// the number of events.
-    #[inline]
-    pub fn counted(&self, counts: &[u8], first: i32, events: &mut [Event]) -> usize {
-        match self.level {
-            // SAFETY: the level says that the processor has the features.
-            #[cfg(target_arch = "x86_64")]
-            Level::Avx512 => unsafe { x86::counted_512(counts, first, events) },
-            _ => counted(counts, first, events),
-        }
-    }
 }
 
 /// Blocks of random numbers that are drawn at a time.
@@ -175,17 +163,6 @@ impl Loop for Draw<'_> {
 /// Rotations of the rounds of Threefry-2x32, and the word that makes its third key.
 const TURNS: [u32; 13] = [13, 15, 26, 6, 17, 29, 16, 24, 13, 15, 26, 6, 17];
 const PARITY: u32 = 0x1BD1_1BDA;
-
-/// As [`Native::counted`].
-fn counted(counts: &[u8], first: i32, events: &mut [Event]) -> usize {
-    let mut sent = 0;
-    for (i, count) in (first..).zip(counts).filter(|(_, count)| **count != 0) {
-        let Some(event) = events.get_mut(sent) else { break };
-        *event = [i, i32::from(*count)];
-        sent += 1;
-    }
-    sent
-}
 
 impl Kernels for Native {
     const FETCHES: bool = cfg!(target_arch = "x86_64");
@@ -1133,28 +1110,55 @@ mod x86 {
         // Counts fit 16 bits, so that one instruction multiplies where the weight does too.
         let short = i16::try_from(weight).is_ok();
         let factor = _mm512_set1_epi32(if short { weight & 0xffff } else { weight });
-        for (group, sums) in sums.chunks_mut(64).enumerate() {
-            let mut counts = _mm512_setzero_si512();
-            for (k, mask) in masks.iter().enumerate().take(planes.len()) {
-                counts =
-                    _mm512_mask_add_epi8(counts, mask[group], counts, _mm512_set1_epi8((1u8 << k) as i8));
+        let (whole, rest) = sums.as_chunks_mut::<64>();
+        // SAFETY: the caller has the features.
+        unsafe {
+            match planes.len() {
+                _ if !short => spread_whole::<PLANES, false>(whole, &masks, factor),
+                0..=2 => spread_whole::<2, true>(whole, &masks, factor),
+                3 => spread_whole::<3, true>(whole, &masks, factor),
+                4 => spread_whole::<4, true>(whole, &masks, factor),
+                5 => spread_whole::<5, true>(whole, &masks, factor),
+                6 => spread_whole::<6, true>(whole, &masks, factor),
+                _ => spread_whole::<PLANES, true>(whole, &masks, factor),
+            }
+        }
+        for (j, sum) in rest.iter_mut().enumerate() {
+            let bit = |mask: &[u64; 8]| mask.get(whole.len()).map_or(0, |mask| (mask >> j & 1) as i32);
+            let count = masks.iter().rev().fold(0, |count, mask| 2 * count + bit(mask));
+            *sum = sum.wrapping_add(count.wrapping_mul(weight));
+        }
+    }
+
+    /// [`spread_counts`] of `N` planes to whole groups of sums; `factor` is a weight, of 16 bits where it is `SHORT`.
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
+    unsafe fn spread_whole<const N: usize, const SHORT: bool>(
+        sums: &mut [[i32; 64]],
+        masks: &[[u64; 8]; 8],
+        factor: __m512i,
+    ) {
+        // A compiler that knew the bits would make two instructions of every addition.
+        let bits: [__m512i; N] =
+            std::array::from_fn(|k| _mm512_set1_epi8(std::hint::black_box(1u8 << k) as i8));
+        for (group, sums) in sums.iter_mut().enumerate() {
+            let mut counts = _mm512_maskz_mov_epi8(masks[0][group], bits[0]);
+            for (mask, bit) in masks.iter().zip(bits).skip(1) {
+                counts = _mm512_mask_add_epi8(counts, mask[group], counts, bit);
             }
             let mut bytes = [0u8; 64];
             // SAFETY: 64 bytes.
             unsafe { _mm512_storeu_si512(bytes.as_mut_ptr().cast(), counts) };
-            for (bytes, sums) in bytes.as_chunks::<16>().0.iter().zip(sums.chunks_mut(16)) {
-                let lanes = lanes(sums.len());
-                // SAFETY: 16 bytes are read, and the mask ends at sums.len().
+            let (bytes, sums) = (bytes.as_chunks::<16>().0, sums.as_chunks_mut::<16>().0);
+            for (bytes, sums) in bytes.iter().zip(sums) {
+                // SAFETY: 16 bytes are read, and 16 sums changed.
                 unsafe {
                     let counts = _mm512_cvtepu8_epi32(_mm_loadu_si128(bytes.as_ptr().cast()));
-                    let add = if short {
-                        _mm512_madd_epi16(counts, factor)
-                    } else {
-                        _mm512_mullo_epi32(counts, factor)
+                    let add = match SHORT {
+                        true => _mm512_madd_epi16(counts, factor),
+                        false => _mm512_mullo_epi32(counts, factor),
                     };
-                    let at = sums.as_mut_ptr();
-                    let sum = _mm512_maskz_loadu_epi32(lanes, at);
-                    _mm512_mask_storeu_epi32(at, lanes, _mm512_add_epi32(sum, add));
+                    let to = sums.as_mut_ptr().cast();
+                    _mm512_storeu_si512(to, _mm512_add_epi32(_mm512_loadu_si512(to), add));
                 }
             }
         }
@@ -1242,10 +1246,12 @@ mod x86 {
         let &SparseRows { nth, port, one, .. } = rows;
         let first = events.first().and_then(|e| segment_of(rows, e[0] as u32, nth)?.1);
         if first.is_some_and(|first| first.len < SHORT) {
-            return match port {
-                // These have been fetched.
-                NONE => short_512::<false>(sums, rows, events),
-                _ => short_512::<true>(sums, rows, events),
+            // Those of any port have been fetched.
+            return match (port, one) {
+                (NONE, None) => short_512::<false, false>(sums, rows, events),
+                (NONE, _) => short_512::<false, true>(sums, rows, events),
+                (_, None) => short_512::<true, false>(sums, rows, events),
+                (..) => short_512::<true, true>(sums, rows, events),
             };
         }
         let mut run = SparseRun::default();
@@ -1282,9 +1288,10 @@ mod x86 {
     }
 
     /// As [`sparse_run_512`], where most rows are short: the synapses of many are copied one behind the other before they are
-    /// added, as a processor that has to guess where each row ends guesses wrongly.
+    /// added, as a processor that has to guess where each row ends guesses wrongly. With `ONE` weight for all, what is
+    /// copied adds the same until a payload is another.
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
-    fn short_512<const FETCHES: bool>(
+    fn short_512<const FETCHES: bool, const ONE: bool>(
         sums: &mut [i32],
         rows: &SparseRows<'_>,
         events: &[Event],
@@ -1295,16 +1302,18 @@ mod x86 {
         if sums.is_empty() {
             return run;
         }
-        let last = _mm256_set1_epi16(sums.len().min(1 << 16).wrapping_sub(1) as i16);
+        let length = sums.len();
+        let last = _mm256_set1_epi16(length.min(1 << 16).wrapping_sub(1) as i16);
         let mut targets = [const { MaybeUninit::<u16>::uninit() }; ROOM];
         let mut values = [const { MaybeUninit::<i32>::uninit() }; ROOM];
         let mut copied = 0;
-        let mut add = |targets: &[MaybeUninit<u16>], values: &[MaybeUninit<i32>]| {
+        let mut all = 0i32;
+        let mut add = |targets: &[MaybeUninit<u16>], values: &[MaybeUninit<i32>], all: i32| {
             for (target, value) in targets.iter().zip(values) {
                 // SAFETY: what is copied is there, and its targets were compared with the number of sums.
                 unsafe {
                     let sum = sums.get_unchecked_mut(usize::from(target.assume_init()));
-                    *sum = sum.wrapping_add(value.assume_init());
+                    *sum = sum.wrapping_add(if ONE { all } else { value.assume_init() });
                 }
             }
         };
@@ -1321,11 +1330,16 @@ mod x86 {
                 let (row, weights) = halves.split_at(segment.len as usize);
                 let weights: &[i8] = bytemuck::cast_slice(weights);
                 let by = _mm512_set1_epi32(payload);
+                let value = rows.one.unwrap_or(0).wrapping_mul(payload);
+                if ONE && value != all {
+                    add(&targets[..copied], &values[..copied], all);
+                    (copied, all) = (0, value);
+                }
                 let mut from = 0;
                 while from < row.len() {
                     let here = (row.len() - from).min(STRIDE);
                     if copied + STRIDE > ROOM {
-                        add(&targets[..copied], &values[..copied]);
+                        add(&targets[..copied], &values[..copied], all);
                         copied = 0;
                     }
                     let lanes = lanes(here);
@@ -1333,19 +1347,25 @@ mod x86 {
                     // synapses.
                     unsafe {
                         let t = _mm256_maskz_loadu_epi16(lanes, row.as_ptr().add(from).cast());
-                        let weights = match rows.one {
-                            Some(weight) => _mm512_set1_epi32(weight),
-                            None => {
-                                let weights = _mm_maskz_loadu_epi8(lanes, weights.as_ptr().add(from));
-                                _mm512_cvtepi8_epi32(weights)
-                            }
-                        };
                         // A target that does not exist takes nothing.
                         let there = _mm256_cmple_epu16_mask(t, last);
-                        let t = _mm256_maskz_mov_epi16(there, t);
-                        let v = _mm512_maskz_mullo_epi32(there, weights, by);
-                        _mm256_storeu_si256(targets.as_mut_ptr().add(copied).cast(), t);
-                        _mm512_storeu_si512(values.as_mut_ptr().add(copied).cast(), v);
+                        let to = targets.as_mut_ptr().add(copied).cast();
+                        if ONE && there & lanes != lanes {
+                            for t in row[from..from + here].iter().filter(|t| usize::from(**t) < length) {
+                                targets[copied].write(*t);
+                                copied += 1;
+                            }
+                            from += STRIDE;
+                            continue;
+                        }
+                        if ONE {
+                            _mm256_storeu_si256(to, t);
+                        } else {
+                            _mm256_storeu_si256(to, _mm256_maskz_mov_epi16(there, t));
+                            let weights = _mm_maskz_loadu_epi8(lanes, weights.as_ptr().add(from));
+                            let v = _mm512_maskz_mullo_epi32(there, _mm512_cvtepi8_epi32(weights), by);
+                            _mm512_storeu_si512(values.as_mut_ptr().add(copied).cast(), v);
+                        }
                     }
                     copied += here;
                     from += STRIDE;
@@ -1355,7 +1375,7 @@ mod x86 {
             run.most = run.most.max(segments);
             run.events = k + 1;
         }
-        add(&targets[..copied], &values[..copied]);
+        add(&targets[..copied], &values[..copied], all);
         run
     }
 
@@ -1651,43 +1671,6 @@ mod x86 {
                 }
             }
         }
-    }
-
-    /// 16 counts at a time, without a branch for each.
-    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,popcnt")]
-    pub(super) unsafe fn counted_512(counts: &[u8], first: i32, events: &mut [Event]) -> usize {
-        // Lanes, to be packed in one word with their counts.
-        let steps = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
-        let low = _mm512_set1_epi64(0xff);
-        let mut rest = counts;
-        let (mut sent, mut neuron) = (0, first);
-        while let Some((part, others)) = rest.split_first_chunk::<16>()
-            && events.len() >= sent + 16
-        {
-            rest = others;
-            // SAFETY: sixteen counts are 16 bytes.
-            let counts = unsafe { _mm_loadu_si128(part.as_ptr().cast()) };
-            let some = _mm_test_epi8_mask(counts, counts);
-            let packed = _mm512_or_si512(steps, _mm512_slli_epi32::<8>(_mm512_cvtepu8_epi32(counts)));
-            let packed = _mm512_maskz_compress_epi32(some, packed);
-            let first = _mm512_set1_epi64(neuron.into());
-            let event = |packed: __m256i| {
-                let packed = _mm512_cvtepu32_epi64(packed);
-                let neurons = _mm512_add_epi64(_mm512_and_si512(packed, low), first);
-                _mm512_or_si512(neurons, _mm512_slli_epi64::<32>(_mm512_srli_epi64::<8>(packed)))
-            };
-            // SAFETY: there is room for 16 events, which are two vectors.
-            unsafe {
-                let to: *mut __m512i = events.as_mut_ptr().add(sent).cast();
-                _mm512_storeu_si512(to, event(_mm512_castsi512_si256(packed)));
-                if some.count_ones() > 8 {
-                    _mm512_storeu_si512(to.add(1), event(_mm512_extracti64x4_epi64::<1>(packed)));
-                }
-            }
-            sent += some.count_ones() as usize;
-            neuron += 16;
-        }
-        sent + super::counted(rest, neuron, &mut events[sent..])
     }
 
     /// Synapses between two fetched lines; they take 32 or 48 bytes themselves.
@@ -2773,33 +2756,6 @@ mod tests {
                         assert_eq!([found[j], found[DRAWN + j]], expected, "{level:?}, {len}, {i}, {j}");
                     }
                 }
-            }
-        }
-    }
-
-    #[test]
-    fn every_level_finds_the_same_counts() {
-        let mut random = Xoshiro256PlusPlus::seed_from_u64(17);
-        for case in 0..400usize {
-            let n = random.next_u32() as usize % 200;
-            // Few, some, all of them.
-            let some = [20, 3, 1][case % 3];
-            let counts: Vec<u8> = (0..n)
-                .map(|_| random.next_u32())
-                .map(|r| if r % some == 0 { (r >> 24) as u8 } else { 0 })
-                .collect();
-            let room = [n, n + 16, n / 4][case / 3 % 3];
-            let expected: Vec<Event> = (100..)
-                .zip(&counts)
-                .filter(|(_, count)| **count != 0)
-                .map(|(i, count)| [i, i32::from(*count)])
-                .take(room)
-                .collect();
-            for level in Native::levels() {
-                let mut events = vec![[-1; 2]; room];
-                let native = Native::at(level).expect("listed");
-                let sent = native.counted(&counts, 100, &mut events);
-                assert_eq!(&events[..sent], &expected[..], "{level:?}, case {case}");
             }
         }
     }

@@ -6,7 +6,7 @@ use crate::neuron::BLOCK;
 use core::ops::Range;
 
 /// Words of the run-time record of a piece.
-pub(crate) const RUN_WORDS: usize = 15;
+pub(crate) const RUN_WORDS: usize = 16;
 
 /// Fields of the run-time record.
 pub(crate) mod run {
@@ -41,6 +41,8 @@ pub(crate) mod run {
     pub(crate) const COUNTED: usize = 13;
     /// Which segments of its rows may be hosted: the first, and the end in the upper half.
     pub(crate) const ROUNDS: usize = 14;
+    /// For an input piece whose counts were added at once: the lower 31 bits of the tick, plus one.
+    pub(crate) const DRIVEN: usize = 15;
 }
 
 /// Neurons from which on the parts of a piece's state begin with a cache line each, so that no vector of it stands in two.

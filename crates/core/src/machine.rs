@@ -323,6 +323,7 @@ impl<'a> Machine<'a> {
                 }
                 set(r, run::ARRIVED, 0);
                 set(r, run::STALE, 0);
+                set(r, run::DRIVEN, 0);
                 if get(r, run::STATE) == NONE || piece.kind == Kind::Input && !piece.holds() {
                     continue;
                 }
@@ -413,9 +414,7 @@ impl<'a> Machine<'a> {
         events: &[Event],
     ) -> Result<(), InputError> {
         let record = self.input_piece(piece)?;
-        if !sent_at(self.run, self.lengths, self.events, piece, &record, self.tick).is_empty() {
-            return Err(InputError::Twice { piece });
-        }
+        self.still_idle(piece, &record)?;
         if kernels.run(IsWrong { record: &record, last: -1, events: events.iter().copied() }) {
             return Err(first_wrong(&record, -1, events.iter().copied()));
         }
@@ -458,7 +457,9 @@ impl<'a> Machine<'a> {
         Ok(())
     }
 
-    /// As [`Machine::drive`] for small counts, with loops for the very processor.
+    /// As [`Machine::drive`] for small counts. Where all that a neuron of the piece has is one synapse without delay to the
+    /// neuron of the same number ([`Store::Identity`]), its count is added at once, with loops for the very processor:
+    /// [`Machine::sent`] does not have it, and [`Machine::rest`] forgets it, but not that it was read.
     ///
     /// # Errors
     /// [`InputError`] names what is wrong; nothing is taken then.
@@ -470,14 +471,66 @@ impl<'a> Machine<'a> {
     ) -> Result<(), InputError> {
         let largest = counts.iter().copied().max().unwrap_or(0);
         let record = self.driven(piece, counts.len(), largest.into())?;
-        if record.holds() {
-            self.put(piece, &record, (0..).zip(counts.iter().map(|c| i32::from(*c))).map(<[i32; 2]>::from));
-        } else {
-            self.put_by(piece, &record, |ring, _, spikes| {
-                ring.count += kernels.send_counts(counts, spikes, ring.rest());
-            });
+        match self.only_identity(piece, &record) {
+            Some((port, target)) => self.add_counts(piece, &port, &target, counts, kernels),
+            None => {
+                let keeps = record.holds();
+                let values = (0..).zip(counts.iter().map(|c| i32::from(*c)));
+                self.put(piece, &record, values.filter(|(_, v)| keeps || *v != 0).map(<[i32; 2]>::from));
+            }
         }
         Ok(())
+    }
+
+    /// The one port of an input piece that has nothing but synapses without delay to the neurons of the same numbers of a
+    /// piece that is hosted here, and that piece; not where somebody asks which neurons were touched, or where neurons have
+    /// different numbers of destinations.
+    fn only_identity(&self, piece: u32, record: &Piece) -> Option<(Port, Piece)> {
+        let class = self.image.delay_class(record.delay_first).filter(|_| record.delay_count == 1)?;
+        let port = self.image.port(class.first_port).filter(|port| port.store == Store::Identity)?;
+        let target = self.image.piece(port.target).filter(|target| target.kind == Kind::Lif)?;
+        let only = class.delay == 0 && class.rows == NONE && class.ports == 1;
+        let untouched = target.flags & flag::TOUCHED == 0 && !record.holds();
+        let alike = word(self.run, piece as usize * RUN_WORDS + run::FANOUT) != NONE;
+        (only && untouched && alike && self.hosts(target.core) && self.hosts(record.core))
+            .then_some((port, target))
+    }
+
+    /// Adds the counts of an input piece to the sums of the neurons that they are for.
+    fn add_counts<K: Kernels>(
+        &mut self,
+        piece: u32,
+        port: &Port,
+        target: &Piece,
+        counts: &[u8],
+        kernels: &K,
+    ) {
+        let base = |piece: u32| word(self.run, piece as usize * RUN_WORDS + run::STATE) as usize;
+        let at = base(port.target) + stride(target.count) * port.group as usize;
+        // An input that holds nothing has spike counts only.
+        let spikes = base(piece);
+        let (sums, spikes) = (at..at + target.count as usize, spikes..spikes + counts.len());
+        let Ok([sums, spikes]) = self.state.get_disjoint_mut([sums, spikes]) else { return };
+        let [events, units] = kernels.run(AddCounts { counts, weight: port.weight, sums, spikes });
+        let fan = word(self.run, piece as usize * RUN_WORDS + run::FANOUT);
+        if let Some(r) = run_of(self.run, piece) {
+            set(r, run::DRIVEN, low_tick(self.tick));
+        }
+        if events == 0 {
+            return;
+        }
+        reach(self.run, self.busy, port.target, events);
+        if let Some(row) = counters_of(self.counters, piece) {
+            add(row, Count::InputEvents, events.into());
+            add(row, Count::Packets, u64::from(fan) * u64::from(events));
+        }
+        if K::COUNTS
+            && let Some(row) = counters_of(self.counters, port.target)
+        {
+            let there = u64::from(port.weight != 0);
+            let [rows, acs, macs] = [events, units, events - units].map(u64::from);
+            Rows { rows, acs: acs * there, macs: macs * there }.count(row, port, target.count);
+        }
     }
 
     /// The input piece that is driven with so many values.
@@ -489,10 +542,15 @@ impl<'a> Machine<'a> {
         if largest.unsigned_abs() > record.payload_max {
             return Err(InputError::Payload { payload: largest, bound: record.payload_max });
         }
-        if !sent_at(self.run, self.lengths, self.events, piece, &record, self.tick).is_empty() {
-            return Err(InputError::Twice { piece });
-        }
+        self.still_idle(piece, &record)?;
         Ok(record)
+    }
+
+    /// An input piece has not been given anything for the coming tick.
+    fn still_idle(&self, piece: u32, record: &Piece) -> Result<(), InputError> {
+        let driven = word(self.run, piece as usize * RUN_WORDS + run::DRIVEN) == low_tick(self.tick);
+        let sent = sent_at(self.run, self.lengths, self.events, piece, record, self.tick);
+        if driven || !sent.is_empty() { Err(InputError::Twice { piece }) } else { Ok(()) }
     }
 
     fn input_piece(&self, piece: u32) -> Result<Piece, InputError> {
@@ -504,44 +562,6 @@ impl<'a> Machine<'a> {
 
     /// Puts events, of values that changed where the piece holds them, behind those that it has been given for the tick.
     fn put(&mut self, piece: u32, record: &Piece, events: impl Iterator<Item = Event>) {
-        let holds = record.holds();
-        self.put_by(piece, record, |ring, held, spikes| {
-            let first = ring.count;
-            if !holds {
-                let mut sent = 0;
-                for (place, event) in ring.rest().iter_mut().zip(events) {
-                    *place = event;
-                    sent += 1;
-                }
-                ring.count += sent;
-            } else {
-                for [neuron, mut value] in events {
-                    if let Some(held) = held.get_mut(neuron as usize) {
-                        // An event is the change of the value that is held.
-                        value = value.wrapping_sub(core::mem::replace(held, value));
-                    }
-                    if value != 0 {
-                        ring.push([neuron, value]);
-                    }
-                }
-            }
-            for &[neuron, _] in ring.sent().get(first..).unwrap_or(&[]) {
-                if let Some(spikes) = spikes.get_mut(neuron as usize) {
-                    *spikes = spikes.wrapping_add(1);
-                }
-            }
-        });
-    }
-
-    /// Has events put into an input piece for the coming tick by `fill`, which is given its ring, the values that it holds
-    /// and the spike counts of its neurons, where it is hosted here, and counts them.
-    #[inline(always)]
-    fn put_by(
-        &mut self,
-        piece: u32,
-        record: &Piece,
-        fill: impl FnOnce(&mut Ring<'_>, &mut [i32], &mut [i32]),
-    ) {
         let hosted = self.hosts(record.core);
         let before = if hosted { self.packets(piece, record) } else { 0 };
         let parts = Parts::of(record);
@@ -555,18 +575,41 @@ impl<'a> Machine<'a> {
         };
         wake(self.busy, piece);
         let stride = stride(record.count);
-        let (values, spikes) = state.split_at_mut_checked(stride * parts.spikes as usize).unwrap_or_default();
+        let (values, counts) = state.split_at_mut_checked(stride * parts.spikes as usize).unwrap_or_default();
         let held = match parts.v {
             Some(v) => values.get_mut(stride * v as usize..).unwrap_or_default(),
             None => &mut [],
         };
         let first = ring.count;
-        fill(&mut ring, held, spikes);
-        let sent = if hosted { (ring.count - first) as u64 } else { 0 };
+        if parts.v.is_none() {
+            let mut sent = 0;
+            for (place, event) in ring.rest().iter_mut().zip(events) {
+                *place = event;
+                sent += 1;
+            }
+            ring.count += sent;
+        } else {
+            for [neuron, mut value] in events {
+                if let Some(held) = held.get_mut(neuron as usize) {
+                    // An event is the change of the value that is held.
+                    value = value.wrapping_sub(core::mem::replace(held, value));
+                }
+                if value != 0 {
+                    ring.push([neuron, value]);
+                }
+            }
+        }
+        let mut n = 0;
+        for &[neuron, _] in ring.sent().get(first..).unwrap_or(&[]) {
+            if let Some(count) = counts.get_mut(neuron as usize) {
+                *count = count.wrapping_add(1);
+                n += 1;
+            }
+        }
         drop(ring);
         let packets = if hosted { self.packets(piece, record) - before } else { 0 };
         if let Some(row) = counters_of(self.counters, piece) {
-            add(row, Count::InputEvents, sent);
+            add(row, Count::InputEvents, n);
             add(row, Count::Packets, packets);
         }
     }
@@ -705,6 +748,9 @@ impl<'a> Machine<'a> {
             let Some(piece) = self.image.piece(p) else { continue };
             if let Some(values) = self.part_mut(p, &piece, Some(Parts::of(&piece).spikes)) {
                 values.iter_mut().for_each(|n| *n &= !BITS as i32);
+            }
+            if let Some(r) = run_of(self.run, p) {
+                set(r, run::DRIVEN, 0);
             }
         }
     }
@@ -1416,6 +1462,37 @@ impl<E: Iterator<Item = Event>> Loop for IsWrong<'_, E> {
         // They ascend: if the last one is a neuron of the piece, all are.
         wrong || before >= self.record.count as i32
     }
+}
+
+/// Adds counts times a weight to sums, and 1 to the spike counts of all that have one. Returns how many have, and how many
+/// have 1.
+struct AddCounts<'m> {
+    counts: &'m [u8],
+    weight: i32,
+    sums: &'m mut [i32],
+    spikes: &'m mut [i32],
+}
+
+impl Loop for AddCounts<'_> {
+    type Output = [u32; 2];
+
+    #[inline(always)]
+    fn run(self) -> [u32; 2] {
+        let mut events = [0; 2];
+        for ((count, sum), spikes) in self.counts.iter().zip(self.sums).zip(self.spikes) {
+            let some = u32::from(*count != 0);
+            *sum = sum.wrapping_add(self.weight.wrapping_mul(i32::from(*count)));
+            *spikes = spikes.wrapping_add(some as i32);
+            events[0] += some;
+            events[1] += u32::from(*count == 1);
+        }
+        events
+    }
+}
+
+/// The lower 31 bits of a tick, plus one.
+fn low_tick(tick: u64) -> u32 {
+    (tick as u32 & (u32::MAX >> 1)) + 1
 }
 
 /// What is wrong with events of which one is; `before` is the last neuron that has one already.

@@ -257,13 +257,6 @@ pub trait Kernels {
         send(spikes, first, counts, events)
     }
 
-    /// Puts an event for every count that is not zero into `events`, the neuron and its count, as long as there is room,
-    /// and adds 1 to the neuron's entry of `spikes`. Returns the number of events.
-    #[inline]
-    fn send_counts(&self, counts: &[u8], spikes: &mut [i32], events: &mut [Event]) -> usize {
-        send_counts(counts, 0, spikes, events)
-    }
-
     /// Pulses the leading columns of a row of memristive pairs, as many as it likes (also none), and says how many
     /// ([`Pulsed::columns`]): the caller does the others, with equal bits.
     #[inline]
@@ -639,21 +632,6 @@ pub fn send_block(word: u64, at: usize, first: i32, counts: &mut [i32], events: 
         }
         if let Some(count) = counts.get_mut(j) {
             *count = count.wrapping_add(1);
-        }
-    }
-    sent
-}
-
-/// Reference for [`Kernels::send_counts`], from neuron `from` on.
-#[inline(always)]
-pub fn send_counts(counts: &[u8], from: usize, spikes: &mut [i32], events: &mut [Event]) -> usize {
-    let mut sent = 0;
-    for (j, count) in counts.iter().enumerate().skip(from).filter(|(_, count)| **count != 0) {
-        let Some(place) = events.get_mut(sent) else { break };
-        *place = [j as i32, i32::from(*count)];
-        sent += 1;
-        if let Some(spikes) = spikes.get_mut(j) {
-            *spikes = spikes.wrapping_add(1);
         }
     }
     sent

@@ -703,3 +703,80 @@ fn a_machine_goes_on_from_its_saved_state_bit_for_bit() {
     let mut foreign = Machine::new(blob.image().unwrap(), &mut three).unwrap();
     assert_eq!(foreign.restore(&saved), Err(synop_core::RestoreError::Other));
 }
+
+/// Counts that are added at once do what they do as events, and count alike.
+#[test]
+fn driven_by_counts_a_machine_does_what_it_does_driven_by_values() {
+    for case in 0..24u64 {
+        let mut r = Random(Xoshiro256PlusPlus::seed_from_u64(case));
+        let n = [7, 64, 300][case as usize % 3];
+        let mut network = Network::default();
+        let input = network.add_population(Population::input("input", n, 5));
+        let lif = Lif { threshold: 90.into(), decay: Param::q31(1 << 30), ..Lif::default() };
+        let groups = 1 + case as u32 % 2;
+        let neurons = network.add_population(Population::lif("neurons", n, 1, lif));
+        network.populations[neurons].groups = groups;
+        let number = network.connect(
+            input,
+            neurons,
+            case as u32 / 6 % 2,
+            Synapses::Identity { weight: [0, 7, -3, 20][case as usize / 3 % 4] },
+        );
+        network.projections[number].group = groups - 1;
+        if case % 5 == 4 {
+            // With other synapses there is more to do than to add the counts.
+            let weights = (0..n * n).map(|_| r.within(-4, 9) as i16).collect();
+            network.connect(input, neurons, 0, Synapses::Dense { bits: 8, weights });
+        }
+        let blob = write(&network, &Placement::one_core(&network)).unwrap();
+        let image = blob.image().unwrap();
+        let words = image.memory(0..image.cores).words();
+        let (mut one, mut two) = (vec![0u64; words], vec![0u64; words]);
+        let mut by_values = Machine::new(image, &mut one).unwrap();
+        let mut by_counts = Machine::new(image, &mut two).unwrap();
+        for tick in 0..40 {
+            let busy = r.below(4);
+            let counts: Vec<u8> =
+                (0..n).map(|_| if r.below(4) < busy { r.below(6) as u8 } else { 0 }).collect();
+            let values: Vec<i32> = counts.iter().map(|c| i32::from(*c)).collect();
+            if tick == 20 {
+                // What is forgotten may have been read, and then stays counted.
+                by_values.drive_counts(&Portable, 0, &counts).unwrap();
+            } else {
+                by_values.drive(0, &values).unwrap();
+            }
+            by_counts.drive_counts(&Portable, 0, &counts).unwrap();
+            if counts.iter().any(|c| *c != 0) {
+                let twice = Err(synop_core::InputError::Twice { piece: 0 });
+                assert_eq!(by_counts.drive_counts(&Portable, 0, &counts), twice);
+                assert_eq!(by_counts.inject(0, &[[0, 1]]), twice);
+            }
+            if tick == 20 {
+                // It may be given anew.
+                for machine in [&mut by_values, &mut by_counts] {
+                    machine.rest();
+                    machine.drive_counts(&Portable, 0, &counts).unwrap();
+                }
+            }
+            for machine in [&mut by_values, &mut by_counts] {
+                machine.step(&Portable, &mut Threefry::<13>::new(7), &mut Unobserved);
+            }
+            for piece in 0..image.pieces {
+                assert_eq!(
+                    by_values.membranes(piece),
+                    by_counts.membranes(piece),
+                    "case {case}, tick {tick}"
+                );
+                assert_eq!(by_values.spike_counts(piece), by_counts.spike_counts(piece), "case {case}");
+                for (count, name) in NAMES {
+                    let [a, b] = [&by_values, &by_counts].map(|m| m.counters(piece).get(count));
+                    assert_eq!(a, b, "case {case}, tick {tick}, piece {piece}: {name}");
+                }
+            }
+        }
+        assert!(by_counts.total(Count::InputEvents) > 0);
+        let wrong = by_counts.drive_counts(&Portable, 0, &vec![6; n]);
+        assert_eq!(wrong, Err(synop_core::InputError::Payload { payload: 6, bound: 5 }));
+        assert!(by_counts.drive_counts(&Portable, 0, &vec![1; n + 1]).is_err());
+    }
+}
