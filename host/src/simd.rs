@@ -310,7 +310,7 @@ mod x86 {
     use super::*;
     use std::arch::x86_64::*;
     use std::mem::MaybeUninit;
-    use synop_core::image::{CurrentOrder, NONE, Reset, Segment, flag};
+    use synop_core::image::{CurrentOrder, NONE, Piece, Reset, Segment, flag};
     use synop_core::machine::{AHEAD, AHEAD_OF_ROWS, AHEAD_OF_SEGMENTS, AHEAD_OF_SHORT, SHORT};
     use synop_core::neuron::Value;
 
@@ -1819,27 +1819,29 @@ mod x86 {
             let alike = each.iter().all(|e| e.is_empty());
             let others =
                 each.iter().filter(|e| !e.is_empty()).count() > usize::from(!params.bias.each.is_empty());
+            let usual = !alike
+                && !others
+                && p.reset == Reset::Value
+                && p.order == CurrentOrder::Old
+                && shrinks(p)
+                && [&params.decay, &params.current_decay].iter().all(|d| d.common >= 0);
             match (rests, flows, alike, p.reset) {
-                (false, true, false, Reset::Value) if !others => {
-                    lif_run::<false, true, BIASES, VALUE>(params, state, out)
-                }
-                (true, true, false, Reset::Value) if !others => {
-                    lif_run::<true, true, BIASES, VALUE>(params, state, out)
-                }
-                (false, true, ..) => lif_run::<false, true, EACH, ANY>(params, state, out),
-                (true, true, ..) => lif_run::<true, true, EACH, ANY>(params, state, out),
+                (false, true, ..) if usual => lif_run::<false, USUAL, BIASES, VALUE>(params, state, out),
+                (true, true, ..) if usual => lif_run::<true, USUAL, BIASES, VALUE>(params, state, out),
+                (false, true, ..) => lif_run::<false, FLOWING, EACH, ANY>(params, state, out),
+                (true, true, ..) => lif_run::<true, FLOWING, EACH, ANY>(params, state, out),
                 (false, _, true, Reset::Subtract) => {
-                    lif_run::<false, false, COMMON, SUBTRACT>(params, state, out)
+                    lif_run::<false, STILL, COMMON, SUBTRACT>(params, state, out)
                 }
                 (true, _, true, Reset::Subtract) => {
-                    lif_run::<true, false, COMMON, SUBTRACT>(params, state, out)
+                    lif_run::<true, STILL, COMMON, SUBTRACT>(params, state, out)
                 }
-                (false, _, true, Reset::Value) => lif_run::<false, false, COMMON, VALUE>(params, state, out),
-                (true, _, true, Reset::Value) => lif_run::<true, false, COMMON, VALUE>(params, state, out),
-                (false, _, true, _) => lif_run::<false, false, COMMON, ANY>(params, state, out),
-                (true, _, true, _) => lif_run::<true, false, COMMON, ANY>(params, state, out),
-                (false, _, false, _) => lif_run::<false, false, EACH, ANY>(params, state, out),
-                (true, _, false, _) => lif_run::<true, false, EACH, ANY>(params, state, out),
+                (false, _, true, Reset::Value) => lif_run::<false, STILL, COMMON, VALUE>(params, state, out),
+                (true, _, true, Reset::Value) => lif_run::<true, STILL, COMMON, VALUE>(params, state, out),
+                (false, _, true, _) => lif_run::<false, STILL, COMMON, ANY>(params, state, out),
+                (true, _, true, _) => lif_run::<true, STILL, COMMON, ANY>(params, state, out),
+                (false, _, false, _) => lif_run::<false, STILL, EACH, ANY>(params, state, out),
+                (true, _, false, _) => lif_run::<true, STILL, EACH, ANY>(params, state, out),
             }
         }
     }
@@ -2045,6 +2047,17 @@ mod x86 {
         saturated
     }
 
+    /// Kinds of neurons by their current: without one, as most have it, and any. Most have their currents work before they
+    /// jump, and neither factors of decay nor gains of 1 or more.
+    const STILL: u8 = 0;
+    const USUAL: u8 = 1;
+    const FLOWING: u8 = 2;
+
+    /// Whether a piece has a gain whose products need no shift: the upper halves of those with 2^32 times the gain serve.
+    fn shrinks(piece: &Piece) -> bool {
+        (1..=32).contains(&piece.gain_shift) && u64::from(piece.gain.unsigned_abs()) >> piece.gain_shift == 0
+    }
+
     /// Which parameters every neuron may have of its own: none, biases, or all.
     const COMMON: u8 = 0;
     const BIASES: u8 = 1;
@@ -2056,7 +2069,7 @@ mod x86 {
     const ANY: u8 = 3;
 
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
-    unsafe fn lif_run<const RESTS: bool, const FLOWS: bool, const OWN: u8, const RESET: u8>(
+    unsafe fn lif_run<const RESTS: bool, const FLOW: u8, const OWN: u8, const RESET: u8>(
         params: &Params<'_>,
         state: State<'_>,
         out: &mut RunOutcome,
@@ -2064,7 +2077,7 @@ mod x86 {
         let p = params.piece;
         let n = state.v.len();
         let common = |v: &Value<'_>| _mm512_set1_epi32(v.common);
-        let loops = LifLoop::<RESTS, FLOWS, OWN, RESET> {
+        let loops = LifLoop::<RESTS, FLOW, OWN, RESET> {
             params,
             sum: state.sum.as_mut_ptr(),
             v: state.v.as_mut_ptr(),
@@ -2088,7 +2101,10 @@ mod x86 {
             decay: Factor::of(&params.decay),
             current_decay: Factor::of(&params.current_decay),
             gains: _mm512_set1_epi32(p.gain),
-            gain: _mm512_set1_epi32(p.gain.unsigned_abs() as i32),
+            gain: _mm512_set1_epi32(match FLOW {
+                USUAL => p.gain.unsigned_abs() << (32 - p.gain_shift),
+                _ => p.gain.unsigned_abs(),
+            } as i32),
             gain_shifts: [
                 _mm_cvtsi32_si128(p.gain_shift as i32),
                 _mm_cvtsi32_si128(32u32.saturating_sub(p.gain_shift) as i32),
@@ -2096,7 +2112,8 @@ mod x86 {
             scales: p.gain != 1 || p.gain_shift != 0,
             beyond: {
                 // Only neurons with a current have bits to look at.
-                let bits = if FLOWS { current_bits(params).unwrap_or(p.input_shift) } else { p.input_shift };
+                let bits =
+                    if FLOW != STILL { current_bits(params).unwrap_or(p.input_shift) } else { p.input_shift };
                 let [membranes, currents, sums] =
                     [MEMBRANE_BITS, bits, bits - p.input_shift + 1].map(|b| _mm512_set1_epi32(-1 << b));
                 Beyond { membranes, currents, sums, most: _mm512_set1_epi32(1 << (bits - p.input_shift)) }
@@ -2131,7 +2148,13 @@ mod x86 {
         let saturated = _mm512_reduce_add_epi32(saturated) as u32;
         if stopped {
             // SAFETY: what the caller says.
-            return saturated + unsafe { lif_wide::<RESTS, FLOWS>(params, state, at, out) };
+            return saturated
+                + unsafe {
+                    match FLOW {
+                        STILL => lif_wide::<RESTS, false>(params, state, at, out),
+                        _ => lif_wide::<RESTS, true>(params, state, at, out),
+                    }
+                };
         }
         saturated
     }
@@ -2146,6 +2169,26 @@ mod x86 {
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
     fn upper(x: __m512i) -> __m512i {
         _mm512_castps_si512(_mm512_movehdup_ps(_mm512_castsi512_ps(x)))
+    }
+
+    /// The upper halves of the products of 32-bit numbers without a sign; `by` is the same in all lanes.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
+    fn upper_products(x: __m512i, by: __m512i) -> __m512i {
+        let even = _mm512_castsi512_ps(_mm512_mul_epu32(x, by));
+        let mut products = _mm512_castsi512_ps(_mm512_mul_epu32(upper(x), by));
+        // A compiler makes two shuffles of `_mm512_mask_movehdup_ps`, for which there is one unit only.
+        // SAFETY: an instruction of AVX-512F on registers.
+        unsafe {
+            std::arch::asm!(
+                "vmovshdup {products}{{{even_lanes}}}, {even}",
+                products = inout(zmm_reg) products,
+                even_lanes = in(kreg) 0x5555u16,
+                even = in(zmm_reg) even,
+                options(pure, nomem, nostack, preserves_flags)
+            );
+        }
+        _mm512_castps_si512(products)
     }
 
     /// A decay factor: `sign(v) · (|v| · q31 >> 31)` for 16 lanes at a time.
@@ -2170,44 +2213,12 @@ mod x86 {
                 leaks: value.common as u32 >> 31 == 0,
             }
         }
-
-        /// `v` decayed; where `OWN` is not [`EACH`] there is one factor for all. `load` reads the factors of these lanes.
-        #[inline]
-        #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
-        fn apply<const OWN: u8>(&self, v: __m512i, load: impl Fn(*const i32) -> __m512i) -> __m512i {
-            let magnitude = _mm512_abs_epi32(v);
-            let common = OWN != EACH || self.each.is_empty();
-            // In even and odd lanes.
-            let kept = if common && self.leaks {
-                let even = _mm512_castsi512_ps(_mm512_mul_epu32(magnitude, self.twice));
-                let odd = _mm512_castsi512_ps(_mm512_mul_epu32(upper(magnitude), self.twice));
-                let mut kept = odd;
-                // A compiler makes two shuffles of `_mm512_mask_movehdup_ps`, for which there is one unit only.
-                // SAFETY: an instruction of AVX-512F on registers.
-                unsafe {
-                    std::arch::asm!(
-                        "vmovshdup {kept}{{{even_lanes}}}, {even}",
-                        kept = inout(zmm_reg) kept,
-                        even_lanes = in(kreg) 0x5555u16,
-                        even = in(zmm_reg) even,
-                        options(pure, nomem, nostack, preserves_flags)
-                    );
-                }
-                _mm512_castps_si512(kept)
-            } else {
-                let factor = if common { self.common } else { load(self.each.as_ptr()) };
-                let even = _mm512_srli_epi64::<31>(_mm512_mul_epu32(magnitude, factor));
-                let odd = _mm512_mul_epu32(upper(magnitude), upper(factor));
-                _mm512_mask_mov_epi32(even, 0xaaaa, _mm512_slli_epi64::<1>(odd))
-            };
-            _mm512_mask_sub_epi32(kept, _mm512_movepi32_mask(v), _mm512_setzero_si512(), kept)
-        }
     }
 
     /// What stays the same while a run of neurons updates. Pointers and parameters have an element for every neuron; where
-    /// not `RESTS` there is no refractory state, where not `FLOWS` no current, and but for those that `OWN` names one value
+    /// not `RESTS` there is no refractory state, where [`STILL`] no current, and but for those that `OWN` names one value
     /// of each parameter serves all.
-    struct LifLoop<'p, const RESTS: bool, const FLOWS: bool, const OWN: u8, const RESET: u8> {
+    struct LifLoop<'p, const RESTS: bool, const FLOW: u8, const OWN: u8, const RESET: u8> {
         params: &'p Params<'p>,
         sum: *mut i32,
         v: *mut i32,
@@ -2226,7 +2237,8 @@ mod x86 {
         decay: Factor<'p>,
         current_decay: Factor<'p>,
         gains: __m512i,
-        /// Magnitude of the gain, and the shifts that bring products of even and odd lanes where they belong.
+        /// Magnitude of the gain, and the shifts that bring products of even and odd lanes where they belong; 2^32 times
+        /// it where it is [`USUAL`].
         gain: __m512i,
         gain_shifts: [__m128i; 2],
         /// The gain is not one.
@@ -2246,9 +2258,7 @@ mod x86 {
         most: __m512i,
     }
 
-    impl<const RESTS: bool, const FLOWS: bool, const OWN: u8, const RESET: u8>
-        LifLoop<'_, RESTS, FLOWS, OWN, RESET>
-    {
+    impl<const RESTS: bool, const FLOW: u8, const OWN: u8, const RESET: u8> LifLoop<'_, RESTS, FLOW, OWN, RESET> {
         /// Updates the neurons of 16 `lanes` from `at` on, or all 16 where `FULL`: who changed, and who fires. Nothing
         /// where they have a current and the numbers of one of them may need more than 32 bits.
         ///
@@ -2303,7 +2313,7 @@ mod x86 {
             }
             let drive = _mm512_sllv_epi32(x, self.shift);
             let (mut changed, mut seen) = (x, drive);
-            if FLOWS {
+            if FLOW != STILL {
                 let old = load(self.current);
                 let Beyond { membranes, currents, sums, most } = self.beyond;
                 // a | b & c
@@ -2313,8 +2323,9 @@ mod x86 {
                 if _mm512_test_epi32_mask(beyond, beyond) != 0 {
                     return None;
                 }
-                let leave = |current| self.current_decay.apply::<OWN>(current, load);
-                let (now, felt) = match self.params.piece.order {
+                let leave = |current| self.decayed(&self.current_decay, current, load);
+                let order = if FLOW == USUAL { CurrentOrder::Old } else { self.params.piece.order };
+                let (now, felt) = match order {
                     CurrentOrder::New => {
                         let now = _mm512_add_epi32(leave(old), drive);
                         (now, now)
@@ -2331,9 +2342,9 @@ mod x86 {
                 };
                 store(self.current, now);
                 changed = _mm512_ternarylogic_epi32::<0xf6>(changed, old, now);
-                seen = if self.scales { self.scaled(felt) } else { felt };
+                seen = if FLOW == USUAL || self.scales { self.scaled(felt) } else { felt };
             }
-            let kept = self.decay.apply::<OWN>(start, load);
+            let kept = self.decayed(&self.decay, start, load);
             let driven = _mm512_add_epi32(kept, seen);
             // Comparisons under a mask: a mask that is computed with others goes through general registers.
             let active = if RESTS { _mm512_cmple_epi32_mask(left, zero) } else { __mmask16::MAX };
@@ -2384,14 +2395,37 @@ mod x86 {
             Some((if FULL { changed } else { changed & lanes }, fires))
         }
 
+        /// `v` decayed; where `OWN` is not [`EACH`] there is one factor for all. `load` reads the factors of these lanes.
+        #[inline]
+        #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
+        fn decayed(&self, by: &Factor<'_>, v: __m512i, load: impl Fn(*const i32) -> __m512i) -> __m512i {
+            let magnitude = _mm512_abs_epi32(v);
+            let common = OWN != EACH || by.each.is_empty();
+            let kept = if FLOW == USUAL || common && by.leaks {
+                upper_products(magnitude, by.twice)
+            } else {
+                let factor = if common { by.common } else { load(by.each.as_ptr()) };
+                // In even and odd lanes.
+                let even = _mm512_srli_epi64::<31>(_mm512_mul_epu32(magnitude, factor));
+                let odd = _mm512_mul_epu32(upper(magnitude), upper(factor));
+                _mm512_mask_mov_epi32(even, 0xaaaa, _mm512_slli_epi64::<1>(odd))
+            };
+            _mm512_mask_sub_epi32(kept, _mm512_movepi32_mask(v), _mm512_setzero_si512(), kept)
+        }
+
         /// `felt · gain / 2^shift`, toward zero; the result fits 32 bits and the shift is at most 32.
         #[inline]
         #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
         fn scaled(&self, felt: __m512i) -> __m512i {
             let magnitude = _mm512_abs_epi32(felt);
-            let even = _mm512_srl_epi64(_mm512_mul_epu32(magnitude, self.gain), self.gain_shifts[0]);
-            let odd = _mm512_sll_epi64(_mm512_mul_epu32(upper(magnitude), self.gain), self.gain_shifts[1]);
-            let size = _mm512_mask_mov_epi32(even, 0xaaaa, odd);
+            let size = if FLOW == USUAL {
+                upper_products(magnitude, self.gain)
+            } else {
+                let even = _mm512_srl_epi64(_mm512_mul_epu32(magnitude, self.gain), self.gain_shifts[0]);
+                let odd =
+                    _mm512_sll_epi64(_mm512_mul_epu32(upper(magnitude), self.gain), self.gain_shifts[1]);
+                _mm512_mask_mov_epi32(even, 0xaaaa, odd)
+            };
             let below = _mm512_movepi32_mask(_mm512_xor_si512(felt, self.gains));
             _mm512_mask_sub_epi32(size, below, _mm512_setzero_si512(), size)
         }
@@ -2679,7 +2713,11 @@ mod tests {
     }
 
     /// A piece of `n` neurons with random options, and its random state.
-    fn random_piece(random: &mut Xoshiro256PlusPlus, n: usize) -> (Piece, [Vec<i32>; 5], [Vec<i32>; 5]) {
+    fn random_piece(
+        random: &mut Xoshiro256PlusPlus,
+        n: usize,
+        usual: bool,
+    ) -> (Piece, [Vec<i32>; 5], [Vec<i32>; 5]) {
         let mut below = |n: u32| random.next_u32() % n;
         let scalar = |value: i32| Param { value, array: u32::MAX };
         let resets = [
@@ -2694,7 +2732,7 @@ mod tests {
             [CurrentOrder::New, CurrentOrder::Old, CurrentOrder::JumpThenDecay, CurrentOrder::JumpDecayed];
         let options = [flag::GREATER_EQUAL, flag::CLAMP, flag::SILENT, flag::CURRENT];
         let flags = options.iter().filter(|f| below(if **f == flag::SILENT { 8 } else { 2 }) == 0).sum();
-        let piece = Piece {
+        let mut piece = Piece {
             kind: Kind::Lif,
             core: 0,
             first: 0,
@@ -2728,6 +2766,11 @@ mod tests {
             floor: 0,
             floor_value: 0,
         };
+        if usual {
+            (piece.flags, piece.reset, piece.order) =
+                (flags | flag::CURRENT, Reset::Value, CurrentOrder::Old);
+            piece.gain_shift = [6, 20, 31, 32][below(4) as usize];
+        }
         let mut values = |low: i32, high: i32| -> Vec<i32> {
             (0..n).map(|_| low + below((high - low) as u32) as i32).collect()
         };
@@ -2766,7 +2809,10 @@ mod tests {
         let mut seen = RunOutcome::default();
         for case in 0..PIECES {
             let n = [1, 15, 16, 17, 63, 64, 65, 200, 1000, 1024][case % 10];
-            let (mut piece, each, mut state) = random_piece(&mut random, n);
+            // Neurons with a current that have a loop of their own.
+            let usual = case % 7 == 2;
+            let (mut piece, each, mut state) = random_piece(&mut random, n, usual);
+            let own = if usual { 1 << 1 } else { case / 10 };
             if case % 4 == 1 {
                 // Some are near a power of two: within, at and beyond what 32 bits hold with gain and shift.
                 (piece.v_min, piece.v_max) = (-1 << 30, 1 << 30);
@@ -2789,7 +2835,7 @@ mod tests {
             }
             let values = |p: Param, i: usize| Value {
                 common: p.value,
-                each: if (case / 10) & (1 << i) != 0 { &each[i][..] } else { &[] },
+                each: if own & (1 << i) != 0 { &each[i][..] } else { &[] },
             };
             let params = Params {
                 piece: &piece,

@@ -45,7 +45,7 @@ const THRESHOLD_MV: f64 = 15.0;
 /// Weight units of a mean excitatory synapse; inhibition of four times that and four standard deviations fits 8 bits.
 const UNITS: f64 = 22.0;
 /// A unit of current is a weight unit × 2^−SHIFT.
-const SHIFT: u32 = 8;
+const SHIFT: u32 = 9;
 /// Membrane units per mV.
 const PER_MV: f64 = 65_536.0;
 
