@@ -970,7 +970,8 @@ impl<'a> Machine<'a> {
         let image = &self.image;
         if ahead == 1 {
             let ports = (class.first_port..class.first_port + class.ports).filter_map(|q| image.port(q));
-            for port in ports.filter(|port| port.store == Store::Bits) {
+            let hosted = |port: &Port| word(self.run, port.target as usize * RUN_WORDS + run::STATE) != NONE;
+            for port in ports.filter(|port| port.store == Store::Bits && hosted(port)) {
                 for e in events.iter().take(16) {
                     let at = port.offset as usize * 8 + e[0] as usize * port.stride as usize;
                     kernels.soon(bytes_at(image.data, at, FIRST_BYTES.min(port.stride as usize)));
