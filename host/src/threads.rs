@@ -440,4 +440,41 @@ mod tests {
         assert!(one.1[1].0.iter().sum::<i32>() > 100, "hardly fires");
         assert_eq!(one.1, two.1);
     }
+
+    #[test]
+    fn values_that_an_input_holds_are_known_to_all_workers() {
+        const N: usize = 30;
+        let mut net = Network::default();
+        let input = net.add_population(Population::held("input", N, 9));
+        let lif = Lif { threshold: Param::All(50), decay: Param::q31(1 << 30), ..Lif::default() };
+        let [near, far] =
+            ["near", "far"].map(|name| net.add_population(Population::lif(name, N, 1, lif.clone())));
+        let weights = |salt: usize| (0..N * N).map(|k| ((k * k + salt) % 13) as i16 - 4).collect();
+        for (number, target) in [near, far].into_iter().enumerate() {
+            net.connect(input, target, number as u32, Synapses::Dense { bits: 8, weights: weights(number) });
+        }
+        net.connect(near, far, 2, Synapses::Dense { bits: 8, weights: weights(5) });
+        let slices = |of: &[usize]| of.iter().map(|p| Slice { population: *p, first: 0, count: N }).collect();
+        let placement = Placement { cores: vec![slices(&[input, near]), slices(&[far])] };
+        let blob = write(&net, &placement).unwrap();
+        let image = blob.image().unwrap();
+        let counts = |tick: u64, put: &mut dyn FnMut(u32, &[u8])| {
+            put(0, &std::array::from_fn::<u8, N, _>(|i| ((i as u64 * 5 + tick * tick / 3) % 10) as u8));
+        };
+        let run = |threads: usize| {
+            let mut memory = arenas(&image, threads);
+            let mut team = Team::new(image, &mut memory).unwrap();
+            team.run(&Native::detect(), 100, &counts).unwrap();
+            let neurons: Vec<_> = (1..3)
+                .map(|p| {
+                    let host = team.host(p).unwrap();
+                    (host.spike_counts(p).to_vec(), host.membranes(p).to_vec())
+                })
+                .collect();
+            (neurons, [Count::InputEvents, Count::Spikes, Count::StoredEvents].map(|c| team.total(c)))
+        };
+        let (one, two) = (run(1), run(2));
+        assert!(one.0[1].0.iter().sum::<i32>() > 100, "hardly fires");
+        assert_eq!(one, two);
+    }
 }

@@ -10,7 +10,7 @@ pub(crate) const RUN_WORDS: usize = 16;
 
 /// Fields of the run-time record.
 pub(crate) mod run {
-    /// First `i32` of its state, or NONE where the piece is not hosted.
+    /// First `i32` of its state, or NONE where the machine does not have it.
     pub(crate) const STATE: usize = 0;
     /// First word of its active bits.
     pub(crate) const ACTIVE: usize = 1;
@@ -55,6 +55,12 @@ const LINE: usize = crate::image::ALIGN / 4;
 pub(crate) fn stride(count: u32) -> usize {
     let count = count as usize;
     if count >= LINED { count.next_multiple_of(LINE) } else { count }
+}
+
+/// Whether a machine has the state of a piece: all machines that run an image side by side know the values that inputs hold,
+/// as what these send is how they change.
+pub(crate) fn has_state(piece: &Piece, hosted: bool) -> bool {
+    hosted || piece.kind == Kind::Input && piece.holds()
 }
 
 /// Where the state of a piece stands, of which others end at `end`.
@@ -166,6 +172,8 @@ impl Plan {
             if cores.contains(&piece.core) {
                 active += active_words(&piece);
                 order += if piece.is_sequential() { n } else { 0 };
+            }
+            if has_state(&piece, cores.contains(&piece.core)) {
                 state = state_of(&piece, state).end;
             }
         }

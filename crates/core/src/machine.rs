@@ -216,7 +216,8 @@ impl<'a> Machine<'a> {
             let rounds = if hosts_all { ALL_ROUNDS } else { self.rounds(&piece) };
             let Some(r) = run_of(self.run, p) else { continue };
             let stands = crate::arena::state_of(&piece, state as usize);
-            set(r, run::STATE, if hosted { stands.start as u32 } else { NONE });
+            let has_state = crate::arena::has_state(&piece, hosted);
+            set(r, run::STATE, if has_state { stands.start as u32 } else { NONE });
             set(r, run::ACTIVE, active);
             set(r, run::EVENTS, events);
             set(r, run::SLOTS, slots);
@@ -230,8 +231,10 @@ impl<'a> Machine<'a> {
             set(r, run::FANOUT, if cores.iter().all(|n| *n == common) { common } else { NONE });
             events += piece.count * slots;
             lengths += slots;
-            if hosted {
+            if has_state {
                 state = stands.end as u32;
+            }
+            if hosted {
                 active += crate::arena::active_words(&piece) as u32;
             }
         }
@@ -603,7 +606,7 @@ impl<'a> Machine<'a> {
         for &[neuron, _] in ring.sent().get(first..).unwrap_or(&[]) {
             if let Some(count) = counts.get_mut(neuron as usize) {
                 *count = count.wrapping_add(1);
-                n += 1;
+                n += u64::from(hosted);
             }
         }
         drop(ring);
