@@ -937,10 +937,12 @@ struct Synapse {
     weight: i16,
 }
 
-/// Bytes from row to row: rows start at multiples that a vector load likes, unless they are short.
+/// Bytes from row to row: rows start at multiples that a vector load likes, unless they are short. Where long rows would
+/// begin 512 bytes apart or a multiple of that, a line lies between: the columns of all rows would share few sets of a cache.
 fn stride(columns: usize, bits: u32) -> usize {
     let bytes = (columns * bits as usize).div_ceil(8);
-    bytes.next_multiple_of(if bytes < 64 { 4 } else { 16 })
+    let stride = bytes.next_multiple_of(if bytes < 64 { 4 } else { 16 });
+    if stride >= 1024 && stride.is_multiple_of(512) { stride + layout::ALIGN } else { stride }
 }
 
 /// A length cut into parts of at most `most`, as equal as can be: (first, length).
