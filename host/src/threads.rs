@@ -186,11 +186,10 @@ impl<'a> Team<'a> {
         let window = self.window();
         let boxes: Vec<Outbox> = self.machines.iter().map(|_| Outbox::default()).collect();
         let mut results = vec![Ok(()); self.machines.len()];
-        std::thread::scope(|scope| {
-            let work = self.machines.iter_mut().zip(observers).zip(&mut results).enumerate();
-            for (me, ((machine, observer), result)) in work {
-                let boxes = &boxes[..];
-                scope.spawn(move || {
+        let boxes = &boxes[..];
+        let mut work = self.machines.iter_mut().zip(observers).zip(&mut results).enumerate().map(
+            |(me, ((machine, observer), result))| {
+                move || {
                     let mut worker = Worker::new(me, machine, boxes);
                     let mut draws = Threefry::<13>::new(seed);
                     *result = if window == 0 {
@@ -198,7 +197,17 @@ impl<'a> Team<'a> {
                     } else {
                         worker.windows(kernels, ticks, window, input, &mut draws, observer)
                     };
-                });
+                }
+            },
+        );
+        std::thread::scope(|scope| {
+            let mine = work.next();
+            for others in work {
+                scope.spawn(others);
+            }
+            // A system finds each new thread a processor of its own, as this one stays at work.
+            if let Some(mut mine) = mine {
+                mine();
             }
         });
         results.into_iter().collect()
