@@ -399,6 +399,28 @@ mod tests {
     use synop_model::network::{Lif, Network, Param, Population, Rows, Synapses};
     use synop_model::placement::{Placement, Slice};
 
+    /// Runs an image on one thread and on two; returns their windows.
+    fn is_the_same_on_two_threads(image: &Image<'_>, ticks: u64, input: &impl Input) -> [u64; 2] {
+        let run = |threads: usize| {
+            let mut memory = arenas(image, threads);
+            let mut team = Team::new(*image, &mut memory).unwrap();
+            let window = team.window();
+            team.run(&Native::detect(), ticks, input).unwrap();
+            let neurons: Vec<_> = (1..image.pieces)
+                .map(|p| {
+                    let host = team.host(p).unwrap();
+                    (host.spike_counts(p).to_vec(), host.membranes(p).to_vec())
+                })
+                .collect();
+            let counts = [Count::InputEvents, Count::Spikes, Count::StoredEvents].map(|c| team.total(c));
+            (window, neurons, counts)
+        };
+        let (one, two) = (run(1), run(2));
+        assert!(one.1[1].0.iter().sum::<i32>() > 100, "hardly fires");
+        assert_eq!((&one.1, one.2), (&two.1, two.2));
+        [one.0, two.0]
+    }
+
     #[test]
     fn workers_run_alone_for_the_shortest_delay_between_them() {
         const N: usize = 70;
@@ -431,23 +453,7 @@ mod tests {
             let some = |i| u8::from((i as u64 * 7 + tick * tick).is_multiple_of(11));
             put(0, &std::array::from_fn::<u8, N, _>(some));
         };
-        let run = |threads: usize| {
-            let mut memory = arenas(&image, threads);
-            let mut team = Team::new(image, &mut memory).unwrap();
-            let window = team.window();
-            team.run(&Native::detect(), 203, &counts).unwrap();
-            let counts: Vec<_> = (1..4)
-                .map(|p| {
-                    let host = team.host(p).unwrap();
-                    (host.spike_counts(p).to_vec(), host.membranes(p).to_vec())
-                })
-                .collect();
-            (window, counts)
-        };
-        let (one, two) = (run(1), run(2));
-        assert_eq!((one.0, two.0), (LONGEST, 4));
-        assert!(one.1[1].0.iter().sum::<i32>() > 100, "hardly fires");
-        assert_eq!(one.1, two.1);
+        assert_eq!(is_the_same_on_two_threads(&image, 203, &counts), [LONGEST, 4]);
     }
 
     #[test]
@@ -470,20 +476,6 @@ mod tests {
         let counts = |tick: u64, put: &mut dyn FnMut(u32, &[u8])| {
             put(0, &std::array::from_fn::<u8, N, _>(|i| ((i as u64 * 5 + tick * tick / 3) % 10) as u8));
         };
-        let run = |threads: usize| {
-            let mut memory = arenas(&image, threads);
-            let mut team = Team::new(image, &mut memory).unwrap();
-            team.run(&Native::detect(), 100, &counts).unwrap();
-            let neurons: Vec<_> = (1..3)
-                .map(|p| {
-                    let host = team.host(p).unwrap();
-                    (host.spike_counts(p).to_vec(), host.membranes(p).to_vec())
-                })
-                .collect();
-            (neurons, [Count::InputEvents, Count::Spikes, Count::StoredEvents].map(|c| team.total(c)))
-        };
-        let (one, two) = (run(1), run(2));
-        assert!(one.0[1].0.iter().sum::<i32>() > 100, "hardly fires");
-        assert_eq!(one, two);
+        is_the_same_on_two_threads(&image, 100, &counts);
     }
 }

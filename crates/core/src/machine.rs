@@ -516,11 +516,11 @@ impl<'a> Machine<'a> {
         let Ok([sums, spikes]) = self.state.get_disjoint_mut([sums, spikes]) else { return };
         let [events, units] = kernels.run(AddCounts { counts, weight: port.weight, sums, spikes });
         let fan = word(self.run, piece as usize * RUN_WORDS + run::FANOUT);
-        if let Some(r) = run_of(self.run, piece) {
-            set(r, run::DRIVEN, low_tick(self.tick));
-        }
         if events == 0 {
             return;
+        }
+        if let Some(r) = run_of(self.run, piece) {
+            set(r, run::DRIVEN, low_tick(self.tick));
         }
         reach(self.run, self.busy, port.target, events);
         if let Some(row) = counters_of(self.counters, piece) {
