@@ -750,6 +750,8 @@ fn driven_by_counts_a_machine_does_what_it_does_driven_by_values() {
                 let twice = Err(synop_core::InputError::Twice { piece: 0 });
                 assert_eq!(by_counts.drive_counts(&Portable, 0, &counts), twice);
                 assert_eq!(by_counts.inject(0, &[[0, 1]]), twice);
+            } else {
+                by_counts.drive_counts(&Portable, 0, &counts).unwrap();
             }
             if tick == 20 {
                 // It may be given anew.

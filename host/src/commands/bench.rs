@@ -15,8 +15,8 @@ use crate::{Failure, files};
 /// Run the standard workloads: events per second, bytes per synapse, and this machine's own limit beside them
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Events are spikes times the synapses they reach; a rate is events per second of processor time. The bound is
-measured in the same run: a bare loop that adds to sums as every event must.
+Events are spikes times the synapses they reach; a rate is events per second of processor time, which is a core's,
+and in all those per second on the clock, of all threads together. The bound is measured in the same run: a bare loop that adds to sums as every event must.
 
 Examples:
   synop bench
@@ -151,6 +151,7 @@ fn table(report: &Report) -> Table {
     let mut table = Table::new("Standard workloads")
         .text("workload")
         .quantity("events", "/s")
+        .quantity("in all", "/s")
         .quantity("bound", "/s")
         .number("% of it")
         .number("CPU s")
@@ -165,6 +166,7 @@ fn table(report: &Report) -> Table {
         table.push(vec![
             run.label.as_str().into(),
             number("events_per_s").into(),
+            number("events_per_wall_s").into(),
             number("bound_events_per_s").into(),
             (100.0 * number("bound_fraction")).into(),
             number("cpu_s").into(),
